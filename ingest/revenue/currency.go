@@ -1,0 +1,36 @@
+package revenue
+
+import "strings"
+
+// exponents holds the number of decimals of every active ISO 4217 currency that
+// is money in circulation (list one, without funds, metals and test codes).
+// Currencies of two decimals are in twoDecimals.
+var exponents = func() map[string]int {
+	table := make(map[string]int, 160)
+	for exponent, codes := range map[int]string{
+		0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF",
+		2: twoDecimals,
+		3: "BHD IQD JOD KWD LYD OMR TND",
+	} {
+		for code := range strings.FieldsSeq(codes) {
+			table[code] = exponent
+		}
+	}
+	return table
+}()
+
+const twoDecimals = `
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN
+BWP BYN BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD
+FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR
+KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN
+MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD
+SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD
+TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG`
+
+// Exponent is the number of decimals of an ISO 4217 currency in upper case, and
+// whether there is such a currency.
+func Exponent(currency string) (int, bool) {
+	exponent, ok := exponents[currency]
+	return exponent, ok
+}
