@@ -248,3 +248,14 @@ func (k GroupKey) String() string { return k.Workspace + "|" + k.Group }
 
 // Live reports whether the fact is real money: live mode and no test clock.
 func (e *Event) Live() bool { return e.Livemode && e.TestClock == "" }
+
+// GroupName names the group of a payment or customer within a workspace: the
+// source, its account and mode, and the id, so that equal ids of two sources, or
+// of test and live mode, do not meet.
+func GroupName(provider, account string, livemode bool, id string) string {
+	mode := "test"
+	if livemode {
+		mode = "live"
+	}
+	return provider + "|" + account + "|" + mode + "|" + id
+}
