@@ -1,0 +1,313 @@
+package revenue
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+var epoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// hours are multiples of two, so that no two changes fall into one
+// MovementWindow unless they fall together.
+func hours(n int) time.Time { return epoch.Add(time.Duration(2*n) * time.Hour) }
+
+func pointer(t time.Time) *time.Time { return &t }
+
+// history draws the statements of one group: charges, refunds before and after
+// them, disputes, links, subscriptions that lapse and come back, paid terms,
+// declared deltas, versions that tie, tombstones and their revival.
+func history() *rapid.Generator[[]Event] {
+	return rapid.Custom(func(t *rapid.T) []Event {
+		n := rapid.IntRange(0, 14).Draw(t, "statements")
+		events := make([]Event, 0, n)
+		for i := range n {
+			events = append(events, drawEvent(t, i))
+		}
+		return events
+	})
+}
+
+func drawEvent(t *rapid.T, i int) Event {
+	kind := rapid.SampledFrom(Kinds).Draw(t, "kind")
+	e := Event{
+		Workspace: "w", Provider: "p", Livemode: true, Group: "g", Kind: kind,
+		ObjectID:   fmt.Sprintf("o%d", rapid.IntRange(0, 4).Draw(t, "object")),
+		Version:    int64(rapid.IntRange(0, 3).Draw(t, "version")),
+		Deleted:    rapid.IntRange(0, 7).Draw(t, "deleted") == 0,
+		OccurredAt: hours(rapid.IntRange(0, 40).Draw(t, "occurred")),
+		ReceivedAt: hours(rapid.IntRange(0, 12).Draw(t, "received")),
+		Currency:   rapid.SampledFrom([]string{"USD", "EUR"}).Draw(t, "currency"),
+		Amount:     int64(rapid.IntRange(0, 5).Draw(t, "amount")) * 100,
+		Status:     rapid.SampledFrom([]Status{"", "", "", StatusPending, StatusFailed, StatusActive, StatusTrialing, StatusPastDue, StatusCanceled}).Draw(t, "status"),
+		Original:   fmt.Sprintf("o%d", rapid.IntRange(0, 4).Draw(t, "original")),
+		MRR:        int64(rapid.IntRange(-2, 5).Draw(t, "mrr")) * MRRScale,
+		Recurring:  rapid.Bool().Draw(t, "recurring"),
+		ClosesMRR:  rapid.IntRange(0, 5).Draw(t, "closes") == 0,
+	}
+	e.Subscription = rapid.SampledFrom([]string{"", "s1", "s2"}).Draw(t, "subscription")
+	if kind == KindPeriod {
+		e.Status = ""
+		e.PeriodStart, e.PeriodEnd = pointer(e.OccurredAt), pointer(e.OccurredAt.Add(time.Duration(rapid.IntRange(1, 30).Draw(t, "term"))*2*time.Hour))
+	}
+	if kind == KindSubscription && rapid.IntRange(0, 3).Draw(t, "ends") == 0 {
+		e.EndsAt = pointer(hours(rapid.IntRange(0, 60).Draw(t, "end")))
+	}
+	return e
+}
+
+// net sums signed rows by entry, leaving out what cancels.
+func net(rows []LedgerRow) map[uint64]int64 {
+	sums := map[uint64]int64{}
+	for i := range rows {
+		if sums[rows[i].RowID] += int64(rows[i].Sign); sums[rows[i].RowID] == 0 {
+			delete(sums, rows[i].RowID)
+		}
+	}
+	return sums
+}
+
+func believed(entries []Entry) map[uint64]int64 {
+	sums := map[uint64]int64{}
+	for i := range entries {
+		sums[entries[i].RowID()]++
+	}
+	return sums
+}
+
+func same[K comparable, V comparable](a, b map[K]V) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if b[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// Order, repetition and late copies of the same statements change no row.
+func TestLedgerIsAFunctionOfTheSet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := history().Draw(t, "events")
+		want := HeldOf(Ledger(events))
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		shuffled := slices.Clone(events)
+		for range rapid.IntRange(0, 10).Draw(t, "repeats") {
+			if len(events) > 0 {
+				again := events[random.IntN(len(events))]
+				again.ReceivedAt = again.ReceivedAt.Add(time.Duration(random.IntN(100)) * time.Hour)
+				again.Delivery.ID = "again"
+				shuffled = append(shuffled, again)
+			}
+		}
+		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		if got := HeldOf(Ledger(shuffled)); !same(got, want) {
+			t.Fatalf("ledger of shuffled and repeated statements differs: %v, want %v", got, want)
+		}
+	})
+}
+
+// What the ledger says was known at any moment is the fold of what was received
+// by then.
+func TestLedgerAsOf(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := history().Draw(t, "events")
+		asOf := hours(rapid.IntRange(-1, 13).Draw(t, "asOf"))
+		received := slices.DeleteFunc(slices.Clone(events), func(e Event) bool { return e.ReceivedAt.After(asOf) })
+		known := slices.DeleteFunc(Ledger(events), func(r LedgerRow) bool { return r.KnownAt.After(asOf) })
+		if got, want := net(known), believed(Fold(received)); !same(got, want) {
+			t.Fatalf("known at %v: %v, want %v", asOf, got, want)
+		}
+	})
+}
+
+// Whatever an earlier attempt left behind, any part of it any number of times,
+// appending the difference makes the store hold the ledger.
+func TestDifferenceConvergesFromAnyLeftovers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		before, after := history().Draw(t, "before"), history().Draw(t, "after")
+		var store []LedgerRow
+		for _, row := range append(Ledger(before), Ledger(after)...) {
+			for range rapid.IntRange(0, 2).Draw(t, "copies") {
+				store = append(store, row)
+			}
+		}
+		desired := Ledger(after)
+		missing, foreign := Difference(desired, HeldOf(store))
+		store = append(store, append(missing, Retract(store, foreign)...)...)
+		if got, want := HeldOf(store), HeldOf(desired); !same(got, want) {
+			t.Fatalf("store holds %v, want %v", got, want)
+		}
+		if again, foreign := Difference(desired, HeldOf(store)); len(again)+len(foreign) != 0 {
+			t.Fatalf("a second difference is not empty: %d rows, %d foreign", len(again), len(foreign))
+		}
+	})
+}
+
+// oracleStanding applies the version rule the slow way.
+func oracleStanding(events []Event) map[string]Event {
+	standing := map[string]Event{}
+	for _, e := range events {
+		held, ok := standing[e.FactID()]
+		if !ok || Supersedes(&e, &held) {
+			standing[e.FactID()] = e
+		}
+	}
+	return standing
+}
+
+// oracleMRR says what the customer is worth at t by asking every subscription.
+func oracleMRR(events []Event, t time.Time, currency string) (total int64) {
+	standing := oracleStanding(events)
+	subscriptions := map[string]bool{}
+	for _, e := range standing {
+		subscriptions[e.Subscription] = true
+		if e.Kind == KindPeriod && !e.Deleted && e.Status == "" && e.MRR > 0 && e.Currency == currency &&
+			!t.Before(*e.PeriodStart) && t.Before(*e.PeriodEnd) {
+			total += e.MRR
+		}
+	}
+	for subscription := range subscriptions {
+		total += oracleSubscription(standing, subscription, t, currency) + oracleDeltas(standing, subscription, t, currency)
+	}
+	return total
+}
+
+func ordered(standing map[string]Event, kind Kind, subscription string, until time.Time) []Event {
+	var list []Event
+	for _, e := range standing {
+		if e.Kind == kind && !e.Deleted && e.Subscription == subscription && !e.OccurredAt.After(until) {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b Event) int {
+		if c := a.OccurredAt.Compare(b.OccurredAt); c != 0 {
+			return c
+		}
+		if a.FactID() < b.FactID() {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+func oracleSubscription(standing map[string]Event, subscription string, t time.Time, currency string) int64 {
+	points := ordered(standing, KindSubscription, subscription, t)
+	if len(points) == 0 {
+		return 0
+	}
+	last := points[len(points)-1]
+	if last.Currency != currency || last.MRR <= 0 || last.EndsAt != nil && !t.Before(*last.EndsAt) {
+		return 0
+	}
+	switch last.Status {
+	case StatusSettled, StatusActive:
+		return last.MRR
+	case StatusPastDue:
+		since := last.OccurredAt
+		for i := len(points) - 1; i >= 0 && points[i].Status == StatusPastDue; i-- {
+			since = points[i].OccurredAt
+		}
+		if t.Before(since.Add(PastDueGrace)) {
+			return last.MRR
+		}
+	}
+	return 0
+}
+
+func oracleDeltas(standing map[string]Event, subscription string, t time.Time, currency string) int64 {
+	worth, in := int64(0), ""
+	for _, e := range ordered(standing, KindMRRDelta, subscription, t) {
+		switch {
+		case e.ClosesMRR:
+			worth = 0
+		case worth > 0 && in != e.Currency:
+			worth, in = max(0, e.MRR), e.Currency
+		default:
+			worth, in = max(0, worth+e.MRR), e.Currency
+		}
+	}
+	if in != currency {
+		return 0
+	}
+	return worth
+}
+
+// MRR(t) is the sum of the movements until t, at every moment and in every
+// currency, and is never negative.
+func TestMovementsAddUpToMRR(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := history().Draw(t, "events")
+		entries := Fold(events)
+		for n := range 110 {
+			at := hours(n).Add(time.Hour)
+			for _, currency := range []string{"USD", "EUR"} {
+				var got int64
+				for _, e := range entries {
+					if e.Currency == currency && !e.OccurredAt.After(at) {
+						got += e.MRR
+					}
+				}
+				if want := oracleMRR(events, at, currency); got != want {
+					t.Fatalf("MRR in %s at %v is %d, want %d", currency, at, got, want)
+				}
+			}
+		}
+	})
+}
+
+// Cash is the sum over the standing facts, each by its own rule.
+func TestCashAddsUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := history().Draw(t, "events")
+		want, got := map[string]int64{}, map[string]int64{}
+		standing := oracleStanding(events)
+		for _, e := range standing {
+			if !e.Deleted {
+				want[e.Currency] += oracleFlow(standing, e)
+			}
+		}
+		for _, e := range Fold(events) {
+			got[e.Currency] += e.Amount
+		}
+		for _, currency := range []string{"USD", "EUR"} {
+			if got[currency] != want[currency] {
+				t.Fatalf("cash in %s is %d, want %d", currency, got[currency], want[currency])
+			}
+		}
+	})
+}
+
+func oracleFlow(standing map[string]Event, e Event) int64 {
+	moved := e.Status == StatusSettled
+	reversed := moved || e.Status == StatusPending
+	switch {
+	case e.Kind == KindCharge && moved:
+		rest := e.Amount
+		for _, other := range standing {
+			if other.Kind == KindLink && !other.Deleted && other.Original == e.ObjectID {
+				rest -= other.Amount
+			}
+		}
+		return max(0, rest)
+	case e.Kind == KindRefundTotal && reversed:
+		for _, other := range standing {
+			if other.Kind == KindRefund && !other.Deleted && other.Original == e.Original {
+				return 0
+			}
+		}
+		return -e.Amount
+	case (e.Kind == KindRefund || e.Kind == KindDispute || e.Kind == KindFee) && reversed:
+		return -e.Amount
+	case e.Kind == KindDisputeReversal && reversed:
+		return e.Amount
+	}
+	return 0
+}
