@@ -1,0 +1,134 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// Named is a value bound to a parameter of a query: Name is what stands before
+// the colon in {name:Type}. A value is never made part of the SQL text.
+type Named struct {
+	Name  string
+	Value any // string, integer, bool, time.Time, or a slice of these
+}
+
+// Stats is what a query cost the store.
+type Stats struct {
+	RowsRead  uint64
+	BytesRead uint64 // uncompressed
+	Elapsed   time.Duration
+}
+
+// Add sums the costs of several queries behind one answer.
+func (s *Stats) Add(other Stats) {
+	s.RowsRead += other.RowsRead
+	s.BytesRead += other.BytesRead
+	s.Elapsed += other.Elapsed
+}
+
+// Select runs a query and returns its rows. T is a struct whose fields carry
+// `ch:"column"` tags, or the type of the only column. Unqualified table names
+// are those of the configured database. The query is bounded by the Query*
+// limits of Config; one that would exceed them fails with ErrTooExpensive.
+// Stats are valid also when there is an error.
+func Select[T any](ctx context.Context, s *Store, sql string, args ...Named) ([]T, Stats, error) {
+	var rows []T
+	stats, err := Each(ctx, s, sql, func(row *T) error {
+		rows = append(rows, *row)
+		return nil
+	}, args...)
+	return rows, stats, err
+}
+
+// Each is Select for results that should not be held in memory: fn is called
+// with each row, which is valid until fn returns. An error of fn ends the query
+// and is returned.
+func Each[T any](ctx context.Context, s *Store, sql string, fn func(*T) error, args ...Named) (Stats, error) {
+	began := time.Now()
+	var rowsRead, bytesRead atomic.Uint64
+	stats := func() Stats {
+		return Stats{RowsRead: rowsRead.Load(), BytesRead: bytesRead.Load(), Elapsed: time.Since(began)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.QueryTimeout)
+	defer cancel()
+	settings := s.querySettings()
+	err := s.each(clickhouse.Context(ctx, clickhouse.WithSettings(settings),
+		clickhouse.WithProgress(func(p *clickhouse.Progress) {
+			rowsRead.Add(p.Rows)
+			bytesRead.Add(p.Bytes)
+		})), sql, bind(args), func(rows driver.Rows) error {
+		var row, zero T
+		scan := scanner(&row)
+		for rows.Next() {
+			row = zero
+			if err := scan(rows); err != nil {
+				return fmt.Errorf("scanning a row: %w", err)
+			}
+			if err := fn(&row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s.metrics.observeQuery(stats(), err)
+	return stats(), err
+}
+
+// querySettings bound what one answer may cost.
+func (s *Store) querySettings() clickhouse.Settings {
+	return clickhouse.Settings{
+		"max_execution_time":   int(s.config.QueryTimeout.Seconds()) + 1,
+		"max_rows_to_read":     s.config.QueryRowsReadMax,
+		"max_bytes_to_read":    s.config.QueryBytesReadMax,
+		"max_result_rows":      s.config.QueryResultRowsMax,
+		"max_memory_usage":     s.config.QueryMemoryBytesMax,
+		"result_overflow_mode": "throw",
+		"read_overflow_mode":   "throw",
+	}
+}
+
+// each runs a query and hands its rows to fn, closing them whatever happens.
+func (s *Store) each(ctx context.Context, sql string, args []any, fn func(driver.Rows) error) error {
+	rows, err := s.conn.Query(ctx, sql, args...)
+	if err != nil {
+		return classify(err)
+	}
+	err = fn(rows)
+	if err != nil {
+		rows.Close()
+		return err
+	}
+	if err := rows.Close(); err != nil {
+		return classify(err)
+	}
+	return classify(rows.Err())
+}
+
+// scanner chooses how a row is read into T: by tags, or as the only column.
+func scanner[T any](row *T) func(driver.Rows) error {
+	t := reflect.TypeFor[T]()
+	if t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]() {
+		return func(rows driver.Rows) error { return rows.ScanStruct(row) }
+	}
+	return func(rows driver.Rows) error { return rows.Scan(row) }
+}
+
+// bind turns arguments into those of the driver. Times carry microseconds
+// always, so that a parameter's text does not depend on its value.
+func bind(args []Named) []any {
+	bound := make([]any, len(args))
+	for i, arg := range args {
+		if t, ok := arg.Value.(time.Time); ok && !t.IsZero() {
+			bound[i] = clickhouse.DateNamed(arg.Name, t.UTC(), clickhouse.MicroSeconds)
+			continue
+		}
+		bound[i] = clickhouse.Named(arg.Name, arg.Value)
+	}
+	return bound
+}
