@@ -72,7 +72,7 @@ func term(object, from, to string, mrr int64) Event {
 	})
 }
 
-func recurring(e *Event)             { e.Recurring, e.Subscription = true, "sub" }
+func recurring(e *Event)              { e.Recurring, e.Subscription = true, "sub" }
 func original(id string) func(*Event) { return func(e *Event) { e.Original = id } }
 func cancelAt(requested, end string) func(*Event) {
 	return func(e *Event) { e.CancelRequestedAt, e.EndsAt = pointer(day(requested)), pointer(day(end)) }

@@ -113,7 +113,8 @@ func (e *Entry) Live() bool { return e.Livemode && e.TestClock == "" }
 // RowID identifies an entry by its content, so that a row and its retraction
 // carry the same id.
 func (e *Entry) RowID() uint64 {
-	d := newDigester()
+	var scratch [digestBytes]byte
+	d := digester{buf: scratch[:0]}
 	d.text(e.Workspace, e.Group, e.Fact, e.ObjectID, string(e.Kind), e.Provider, e.Account, e.TestClock, e.Currency, e.Reason)
 	d.number(e.Version, e.Amount, e.Tax, e.Fee, e.Discount, e.MRR, e.Subscriptions, e.Customers)
 	d.flag(e.Livemode, e.Recurring)
@@ -151,9 +152,27 @@ func (r *LedgerRow) Key() RowKey { return RowKey{r.RowID, r.KnownAt.UnixMicro()}
 // known then and of what was known before. It is a function of the set of
 // statements: order, repetition and batching of their arrival do not show.
 func Ledger(events []Event) []LedgerRow {
-	statements := distinct(events)
-	standing := make(map[string]*statement, len(statements))
-	believed := map[uint64]*counted{}
+	if len(events) == 1 {
+		return single(&events[0])
+	}
+	rows, _ := advance(map[string]*statement{}, map[uint64]*counted{}, distinct(events))
+	return rows
+}
+
+// single is the ledger of one statement: by far the most frequent group.
+func single(event *Event) []LedgerRow {
+	s := &statement{Event: event, fact: event.FactID()}
+	entries := fold(map[string]*statement{s.fact: s})
+	rows := make([]LedgerRow, len(entries))
+	for i := range entries {
+		rows[i] = LedgerRow{Entry: entries[i], RowID: entries[i].RowID(), Sign: 1, KnownAt: event.ReceivedAt}
+	}
+	return rows
+}
+
+// advance takes statements in, in order of their received times, and returns the
+// rows that each moment adds.
+func advance(standing map[string]*statement, believed map[uint64]*counted, statements []statement) ([]LedgerRow, map[uint64]*counted) {
 	var rows []LedgerRow
 	for i := 0; i < len(statements); {
 		knownAt := statements[i].ReceivedAt
@@ -172,7 +191,63 @@ func Ledger(events []Event) []LedgerRow {
 		rows = appendDifference(rows, next, believed, knownAt)
 		believed = next
 	}
-	return rows
+	return rows, believed
+}
+
+// Advance returns the rows that fresh statements add to those of known ones, at
+// the cost of a fold or two where Ledger folds once for every statement. It
+// applies, and ok is true, only if what held comes to is what the known
+// statements come to and every fresh statement was received after all of them
+// or is a repeat; otherwise the whole Ledger has to be compared.
+func Advance(known, fresh []Event, held Held) (rows []LedgerRow, ok bool) {
+	before := distinct(known)
+	standing := make(map[string]*statement, len(before)+len(fresh))
+	repeats := make(map[Digest]bool, len(before))
+	var latest time.Time
+	for i := range before {
+		s := &before[i]
+		if stands := standing[s.fact]; stands == nil || s.supersedes(stands) {
+			standing[s.fact] = s
+		}
+		repeats[s.digest] = true
+		latest = s.ReceivedAt // distinct sorts by it
+	}
+	var after []statement
+	for _, s := range distinct(fresh) {
+		switch later := s.ReceivedAt.After(latest); {
+		case repeats[s.digest] && later:
+		case !later:
+			return nil, false
+		default:
+			after = append(after, s)
+		}
+	}
+	believed := count(fold(standing))
+	if !comesTo(held, believed) {
+		return nil, false
+	}
+	rows, _ = advance(standing, believed, after)
+	return rows, true
+}
+
+// comesTo reports whether the held rows add up to exactly the believed entries.
+func comesTo(held Held, believed map[uint64]*counted) bool {
+	sums := make(map[uint64]int64, len(believed))
+	for key, n := range held {
+		sums[key.RowID] += n
+	}
+	for id, c := range believed {
+		if sums[id] != int64(c.n) {
+			return false
+		}
+		delete(sums, id)
+	}
+	for _, n := range sums {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Fold is what a group's statements come to now.

@@ -127,6 +127,36 @@ func TestLedgerAsOf(t *testing.T) {
 	})
 }
 
+// Advance either declines or adds exactly what the whole ledger has beyond that
+// of the known statements.
+func TestAdvanceAgreesWithLedger(t *testing.T) {
+	applied := 0
+	rapid.Check(t, func(t *rapid.T) {
+		known, fresh := history().Draw(t, "known"), history().Draw(t, "fresh")
+		for i := range fresh {
+			fresh[i].ReceivedAt = fresh[i].ReceivedAt.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "late")) * 48 * time.Hour)
+		}
+		if len(known) > 0 && rapid.Bool().Draw(t, "repeat") {
+			again := known[0]
+			again.ReceivedAt = hours(60)
+			fresh = append(fresh, again)
+		}
+		held := HeldOf(Ledger(known))
+		rows, ok := Advance(known, fresh, held)
+		if !ok {
+			return
+		}
+		applied++
+		want, foreign := Difference(Ledger(append(slices.Clone(known), fresh...)), held)
+		if got := HeldOf(rows); len(foreign) > 0 || !same(got, HeldOf(want)) {
+			t.Fatalf("advance adds %v, the ledger %v and %v is foreign", got, HeldOf(want), foreign)
+		}
+	})
+	if applied == 0 {
+		t.Error("Advance never applied: the test shows nothing")
+	}
+}
+
 // Whatever an earlier attempt left behind, any part of it any number of times,
 // appending the difference makes the store hold the ledger.
 func TestDifferenceConvergesFromAnyLeftovers(t *testing.T) {
