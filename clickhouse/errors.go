@@ -22,7 +22,12 @@ var (
 )
 
 // Error codes of the server, by what follows from them.
-const codeConstraintViolated = 469
+const (
+	codeConstraintViolated = 469
+	codeUnknownTable       = 60
+	codeTableExists        = 57
+	codeDatabaseExists     = 82
+)
 
 var retryableCodes = map[int32]bool{
 	159: true, // TIMEOUT_EXCEEDED

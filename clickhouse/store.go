@@ -26,6 +26,11 @@ type Store struct {
 	// sequence one of its queries from the next.
 	process  string
 	sequence atomic.Uint64
+
+	sql       queries
+	events    *table[Statement]
+	ledger    *table[Row]
+	scratches scratches
 }
 
 // Open connects lazily: it fails for a Config that cannot work, not for a server
@@ -42,9 +47,17 @@ func Open(_ context.Context, config Config, log *zap.Logger, registerer promethe
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics of clickhouse: %w", err)
 	}
+	sql, err := loadQueries()
+	if err != nil {
+		return nil, err
+	}
 	var process [4]byte
 	rand.Read(process[:])
-	return &Store{config: config, conn: conn, log: log, metrics: metrics, process: hex.EncodeToString(process[:])}, nil
+	return &Store{
+		config: config, conn: conn, log: log, metrics: metrics, process: hex.EncodeToString(process[:]), sql: sql,
+		events: newTable("events", statementColumns()),
+		ledger: newTable("ledger", rowColumns()),
+	}, nil
 }
 
 // options of a connection whose default database is the given one.

@@ -1,0 +1,88 @@
+{{- define "columns"}}
+    topic_id          LowCardinality(String),
+    slice             UInt16,
+    epoch             UInt64,
+    offset            Int64,
+    row               UInt64,
+    sign              Int8,
+    known_at          DateTime64(6, 'UTC'),
+    workspace         LowCardinality(String),
+    fact_group        String,
+    fact              String,
+    object_id         String,
+    version           Int64,
+    family            LowCardinality(String),
+    kind              LowCardinality(String),
+    provider          LowCardinality(String),
+    account           LowCardinality(String),
+    livemode          Bool,
+    test_clock        String,
+    live              Bool,
+    occurred_at       DateTime64(6, 'UTC'),
+    ends_at           DateTime64(6, 'UTC'),
+    received_at       DateTime64(6, 'UTC'),
+    amount            Int64,
+    tax               Int64,
+    fee               Int64,
+    discount          Int64,
+    currency          LowCardinality(String),
+    recurring         Bool,
+    mrr               Int64,
+    subscriptions     Int64,
+    customers         Int64,
+    reason            LowCardinality(String),
+    customer          String,
+    customer_name     String,
+    country           LowCardinality(String),
+    subscription      String,
+    invoice           String,
+    payment           String,
+    product           String,
+    plan              String,
+    quantity          Int64,
+    interval          LowCardinality(String),
+    interval_count    Int64,
+    payment_method    String,
+    message           String,
+    offer             String,
+    contact           String,
+    campaign          String,
+    source            String,
+    visitor           String,
+    session           String,
+    attribution_type  LowCardinality(String),
+    external_id       String,
+    imported          Bool,
+    metadata          String
+{{- end}}
+{{- define "names" -}}
+topic_id, slice, epoch, offset, row, sign, known_at, workspace, fact_group, fact, object_id, version, family, kind,
+    provider, account, livemode, test_clock, live, occurred_at, ends_at, received_at, amount, tax, fee, discount,
+    currency, recurring, mrr, subscriptions, customers, reason, customer, customer_name, country, subscription,
+    invoice, payment, product, plan, quantity, interval, interval_count, payment_method, message, offer, contact,
+    campaign, source, visitor, session, attribution_type, external_id, imported, metadata
+{{- end}}
+-- What is believed: +1 rows that began to be, -1 rows that ceased to be, each
+-- at known_at. Nothing here is updated or deleted. An ends_at of 1970 is none.
+CREATE TABLE IF NOT EXISTS ledger
+(
+{{- template "columns"}},
+
+    CONSTRAINT fenced CHECK epoch = {{.FenceOf "slice"}}
+)
+ENGINE = {{.Engine "ledger" "MergeTree"}}
+ORDER BY (workspace, fact_group, known_at)
+SETTINGS index_granularity = 1024, {{.Settings}};
+
+-- The ledger in order of time: what ranges, edges of ranges and listings read.
+CREATE TABLE IF NOT EXISTS entries
+(
+{{- template "columns"}}
+)
+ENGINE = {{.Engine "entries" "MergeTree"}}
+ORDER BY (workspace, live, kind, occurred_at, row)
+SETTINGS {{.Settings}};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS ledger_to_entries TO entries AS
+SELECT {{template "names"}}
+FROM ledger;

@@ -1,0 +1,3 @@
+SELECT slice, epoch
+FROM fence
+WHERE slice IN {slices:Array(UInt16)}
