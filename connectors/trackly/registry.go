@@ -1,0 +1,136 @@
+package trackly
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"revstream/connectors"
+)
+
+// Entity is a kind of thing that revenue records refer to.
+type Entity string
+
+// The entities of the registry. EntityExternalOffer maps an offer's external id
+// to the offer.
+const (
+	EntityMessage       Entity = "message"
+	EntityContact       Entity = "contact"
+	EntityOffer         Entity = "offer"
+	EntityExternalOffer Entity = "external_offer"
+	EntityShortLink     Entity = "short_link"
+)
+
+// Message is a message that was sent, as far as revenue is concerned.
+type Message struct {
+	ID        string `json:"id"` // 8 characters
+	ContactID string `json:"contact_id,omitempty"`
+	// OfferID (ours or external) or ShortLink say which offer the message was for.
+	OfferID   string `json:"offer_id,omitempty"`
+	ShortLink string `json:"short_link,omitempty"`
+	Campaign  string `json:"campaign,omitempty"`
+}
+
+// Contact is a person that messages are sent to.
+type Contact struct {
+	ID string `json:"id"`
+}
+
+// Offer is what a message advertises.
+type Offer struct {
+	ID         string `json:"id"`
+	ExternalID string `json:"external_id,omitempty"`
+}
+
+// ShortLink is the link in a message, which leads to an offer.
+type ShortLink struct {
+	ID      string `json:"id"`
+	OfferID string `json:"offer_id,omitempty"`
+}
+
+// Entry is one thing to keep in the registry: its JSON under its entity and id.
+type Entry struct {
+	Entity Entity
+	ID     string
+	Value  []byte
+}
+
+// Lookup finds what was registered under an entity and id; found is false if
+// nothing was. An error is temporary.
+type Lookup func(ctx context.Context, entity Entity, id string) (value []byte, found bool, err error)
+
+// Resolution is what a record's message and offer lead to.
+type Resolution struct {
+	ContactID, OfferID, Campaign string
+}
+
+// Resolve finds the record's message, its contact and the offer: the one that the
+// record names (an external id becomes ours; an id that is not registered stays
+// as it is, for the contract has no error for it), or else the message's own, or
+// that of its short link. The error is a *connectors.InvalidError with code
+// message_not_found or contact_not_found, or the lookup's own.
+func Resolve(ctx context.Context, record Record, lookup Lookup) (Resolution, error) {
+	var message Message
+	found, err := find(ctx, lookup, EntityMessage, record.MessageID, &message)
+	if err != nil {
+		return Resolution{}, err
+	}
+	if !found {
+		return Resolution{}, &connectors.InvalidError{Field: "message_id", Code: CodeMessageNotFound,
+			Detail: "No message exists with the given ID."}
+	}
+	if message.ContactID != "" {
+		found, err := find(ctx, lookup, EntityContact, message.ContactID, &Contact{})
+		if err != nil {
+			return Resolution{}, err
+		}
+		if !found {
+			return Resolution{}, &connectors.InvalidError{Field: "message_id", Code: CodeContactNotFound,
+				Detail: "The contact associated with the message could not be found."}
+		}
+	}
+	offer, err := resolveOffer(ctx, record.OfferID, message, lookup)
+	return Resolution{ContactID: message.ContactID, OfferID: offer, Campaign: message.Campaign}, err
+}
+
+func resolveOffer(ctx context.Context, named string, message Message, lookup Lookup) (string, error) {
+	if named == "" {
+		named = message.OfferID
+	}
+	if named == "" && message.ShortLink != "" {
+		var link ShortLink
+		if _, err := find(ctx, lookup, EntityShortLink, message.ShortLink, &link); err != nil {
+			return "", err
+		}
+		named = link.OfferID
+	}
+	if named == "" {
+		return "", nil
+	}
+	// An id of ours goes before an equal external id of another offer.
+	for _, entity := range [...]Entity{EntityOffer, EntityExternalOffer} {
+		var offer Offer
+		found, err := find(ctx, lookup, entity, named, &offer)
+		if err != nil {
+			return "", err
+		}
+		if found {
+			return offer.ID, nil
+		}
+	}
+	return named, nil
+}
+
+func find(ctx context.Context, lookup Lookup, entity Entity, id string, target any) (bool, error) {
+	value, found, err := lookup(ctx, entity, id)
+	if err != nil {
+		return false, fmt.Errorf("look up %s: %w", entity, err)
+	}
+	if !found {
+		return false, nil
+	}
+	if err := json.Unmarshal(value, target); err != nil {
+		return false, fmt.Errorf("read registered %s: %w", entity, err)
+	}
+	return true, nil
+}

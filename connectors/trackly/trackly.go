@@ -1,0 +1,148 @@
+// Package trackly reads what the Trackly SMS revenue API accepts, one record or
+// many, and states it as charges. It looks nothing up by itself: who keeps the
+// messages, contacts and offers is the caller's business.
+package trackly
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"revstream/connectors"
+	"revstream/ingest/revenue"
+)
+
+// Provider is the provider of every fact of this package.
+const Provider = "trackly"
+
+// Codes of the contract that do not follow from a field's name.
+const (
+	CodeMissingRecords  = "missing_records"
+	CodeTooManyRecords  = "too_many_records"
+	CodeMessageNotFound = "message_not_found"
+	CodeContactNotFound = "contact_not_found"
+)
+
+// Record is one revenue record, valid in itself.
+type Record struct {
+	MessageID string
+	// Amount is in minor units of Currency, never negative.
+	Amount          int64
+	Currency        string
+	AttributionType string // sale, click or send
+	// OfferID is what the caller named: our id or an external one; maybe empty.
+	OfferID    string
+	OccurredAt time.Time
+}
+
+type recordBody struct {
+	MessageID       connectors.Value `json:"message_id"`
+	Revenue         connectors.Value `json:"revenue"`
+	AttributionType connectors.Value `json:"attribution_type"`
+	OfferID         connectors.Value `json:"offer_id"`
+	Timestamp       connectors.Value `json:"timestamp"`
+}
+
+// ReadRecord reads the JSON of a record whose amount is of the currency. A record
+// without a timestamp occurred now. The error is a *connectors.InvalidError with
+// a code of the contract (invalid_json, invalid_message_id, invalid_offer_id and
+// invalid_timestamp are ours, where the contract has none).
+func ReadRecord(text []byte, currency string, now time.Time) (Record, error) {
+	var body recordBody
+	if err := connectors.ReadObject(text, &body); err != nil {
+		return Record{}, err
+	}
+	fields := connectors.Fields{Now: now}
+	for _, required := range [...]struct {
+		name  string
+		value connectors.Value
+	}{
+		{"message_id", body.MessageID}, {"revenue", body.Revenue}, {"attribution_type", body.AttributionType},
+	} {
+		if !connectors.Given(required.value) || string(required.value) == `""` {
+			fields.Missing(required.name)
+		}
+	}
+	record := Record{
+		MessageID:  fields.RequiredText("message_id", body.MessageID),
+		Currency:   currency,
+		OfferID:    fields.Text("offer_id", body.OfferID),
+		OccurredAt: now,
+	}
+	if record.Amount = fields.Amount("revenue", body.Revenue, currency); record.Amount < 0 {
+		fields.Invalid("revenue", "must be a number greater than or equal to 0")
+	}
+	record.AttributionType = fields.Choice("attribution_type", body.AttributionType, "sale", "click", "send")
+	if at := fields.OccurredAt("timestamp", body.Timestamp); !at.IsZero() {
+		record.OccurredAt = at
+	}
+	return record, fields.Err()
+}
+
+// Bulk is the body of a bulk request; its records are not read yet.
+type Bulk struct {
+	Records  []connectors.Value
+	Imported bool
+}
+
+// ReadBulk reads the envelope of a bulk request: at least one record, at most
+// recordsMax. The error is a *connectors.InvalidError, with code missing_records
+// or too_many_records for those two.
+func ReadBulk(text []byte, recordsMax int) (Bulk, error) {
+	var body struct {
+		Records  connectors.Value `json:"records"`
+		Imported connectors.Value `json:"imported"`
+	}
+	if err := connectors.ReadObject(text, &body); err != nil {
+		return Bulk{}, err
+	}
+	var fields connectors.Fields
+	bulk := Bulk{Imported: fields.Flag("imported", body.Imported)}
+	if err := fields.Err(); err != nil {
+		return Bulk{}, err
+	}
+	records, err := connectors.ReadArray(body.Records)
+	switch {
+	case err != nil || len(records) == 0:
+		return Bulk{}, &connectors.InvalidError{Field: "records", Code: CodeMissingRecords,
+			Detail: "The records field is required and must be a non-empty array."}
+	case len(records) > recordsMax:
+		return Bulk{}, &connectors.InvalidError{Field: "records", Code: CodeTooManyRecords,
+			Detail: fmt.Sprintf("Exceeded the maximum of %d records per request.", recordsMax)}
+	}
+	bulk.Records = records
+	return bulk, nil
+}
+
+// Acceptance is what only the acceptance of a record can say of it.
+type Acceptance struct {
+	Workspace   string
+	Integration string // id of the API key
+	// RevenueID identifies the fact and its group.
+	RevenueID string
+	// Version orders statements about the fact.
+	Version    int64
+	ReceivedAt time.Time
+	Imported   bool
+}
+
+// Event states the record as a one-time charge of its own group.
+func (r Record) Event(a Acceptance, resolved Resolution) revenue.Event {
+	return revenue.Event{
+		Workspace: a.Workspace, Provider: Provider, Livemode: true, ObjectID: a.RevenueID, Kind: revenue.KindCharge,
+		Group: revenue.GroupName(Provider, "", true, a.RevenueID), Version: a.Version,
+		OccurredAt: r.OccurredAt, ReceivedAt: a.ReceivedAt,
+		Amount: r.Amount, Currency: r.Currency, Billing: revenue.BillingOneTime,
+		Dimensions: revenue.Dimensions{
+			Message: r.MessageID, Offer: resolved.OfferID, Contact: resolved.ContactID, Campaign: resolved.Campaign,
+			AttributionType: r.AttributionType, ExternalID: a.RevenueID, Imported: a.Imported,
+		},
+		Delivery: revenue.Delivery{ID: a.RevenueID, Type: "revenue", Integration: a.Integration},
+	}
+}
+
+// Number writes minor units as the exact JSON number that the contract's answers
+// carry: 3749 USD is 37.49.
+func Number(minor int64, currency string) json.RawMessage {
+	return json.RawMessage(revenue.FormatAmount(minor, currency))
+}
