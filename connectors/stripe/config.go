@@ -1,0 +1,74 @@
+package stripe
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Policies for what was paid outside Stripe (a bank transfer that the merchant
+// marked as received).
+const (
+	// OffStripeCount counts it like any payment, with payment method off_stripe.
+	OffStripeCount = "count"
+	// OffStripeExclude leaves it out, so that cash is what Stripe settled.
+	OffStripeExclude = "exclude"
+)
+
+// Sources of one-time sales. One must be chosen: both at once count a sale twice
+// whenever Stripe does not say which invoice a payment was for.
+const (
+	// OneTimePaymentIntents counts each payment that no invoice accounts for. From
+	// API version 2025-03-31.basil on it needs the endpoint to receive
+	// invoice_payment.paid, the only event that names both.
+	OneTimePaymentIntents = "payment_intents"
+	// OneTimeCheckoutSessions counts paid Checkout sessions without an invoice, and
+	// no other payment. It needs no link between payments and invoices.
+	OneTimeCheckoutSessions = "checkout_sessions"
+)
+
+// Bounds of Config.SignatureAgeMax. Stripe's own libraries use five minutes.
+const (
+	signatureAgeLeast = time.Second
+	signatureAgeMost  = time.Hour
+)
+
+// Config holds what may be chosen about reading Stripe.
+type Config struct {
+	// SignatureAgeMax is how far the signature's timestamp may lie from the moment
+	// that the delivery was accepted, in either direction. Between 1s and 1h.
+	SignatureAgeMax time.Duration `koanf:"signature_age_max"`
+	// OffStripe is OffStripeCount or OffStripeExclude.
+	OffStripe string `koanf:"off_stripe"`
+	// OneTimeSource is OneTimePaymentIntents or OneTimeCheckoutSessions.
+	OneTimeSource string `koanf:"one_time_source"`
+	// PausedDraftsCount makes a subscription whose collection is paused with
+	// behaviour keep_as_draft (its invoices are collected later) count in MRR.
+	PausedDraftsCount bool `koanf:"paused_drafts_count"`
+}
+
+// DefaultConfig counts every payment, one-time ones by payment intent, and the
+// MRR of paused subscriptions that will be billed later.
+func DefaultConfig() Config {
+	return Config{
+		SignatureAgeMax:   5 * time.Minute,
+		OffStripe:         OffStripeCount,
+		OneTimeSource:     OneTimePaymentIntents,
+		PausedDraftsCount: true,
+	}
+}
+
+// Validate reports every setting that is out of range.
+func (c Config) Validate() error {
+	var errs []error
+	if c.SignatureAgeMax < signatureAgeLeast || c.SignatureAgeMax > signatureAgeMost {
+		errs = append(errs, fmt.Errorf("signature_age_max %v: must lie between %v and %v", c.SignatureAgeMax, signatureAgeLeast, signatureAgeMost))
+	}
+	if c.OffStripe != OffStripeCount && c.OffStripe != OffStripeExclude {
+		errs = append(errs, fmt.Errorf("off_stripe %q: must be %s or %s", c.OffStripe, OffStripeCount, OffStripeExclude))
+	}
+	if c.OneTimeSource != OneTimePaymentIntents && c.OneTimeSource != OneTimeCheckoutSessions {
+		errs = append(errs, fmt.Errorf("one_time_source %q: must be %s or %s", c.OneTimeSource, OneTimePaymentIntents, OneTimeCheckoutSessions))
+	}
+	return errors.Join(errs...)
+}

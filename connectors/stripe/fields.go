@@ -1,0 +1,145 @@
+package stripe
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"revstream/connectors"
+	"revstream/ingest/revenue"
+)
+
+// integer reads a whole number at the first place that is given; 0 if none is.
+func (d *reader) integer(o object, places ...string) (n int64, given bool) {
+	value := o.value(places...)
+	if value == nil {
+		return 0, false
+	}
+	number, ok := value.(json.Number)
+	n, err := strconv.ParseInt(number.String(), 10, 64)
+	if !ok || err != nil {
+		d.invalid(places[0], "must be a whole number")
+		return 0, false
+	}
+	return n, true
+}
+
+// units reads an amount in Stripe's units: not negative, and no larger than an
+// amount can be.
+func (d *reader) units(o object, places ...string) int64 {
+	n, _ := d.integer(o, places...)
+	if n < 0 || n > revenue.AmountMax {
+		d.invalid(places[0], "%d is not an amount", n)
+		return 0
+	}
+	return n
+}
+
+// currency reads the currency of an object.
+func (d *reader) currency(o object) money {
+	m, ok := moneyOf(o.text("currency"))
+	if !ok {
+		d.invalid("currency", "%q is not an ISO 4217 currency", o.text("currency"))
+		return money{multiply: 1, divide: 1}
+	}
+	return m
+}
+
+// amount turns Stripe's units into minor units without rounding.
+func (d *reader) amount(m money, units int64) int64 {
+	minor, whole := m.minor(units)
+	if !whole {
+		d.invalid("amount", "%d is not a whole amount of %s, which Stripe sends times %d", units, m.code, m.divide)
+	}
+	if minor > revenue.AmountMax {
+		d.invalid("amount", "%d is too large", minor)
+		return 0
+	}
+	return minor
+}
+
+// timestampMost is the last second of the year 9999.
+const timestampMost = 253402300799
+
+// seconds reads a Unix timestamp; the zero time if none is given.
+func (d *reader) seconds(o object, places ...string) time.Time {
+	n, given := d.integer(o, places...)
+	if !given {
+		return time.Time{}
+	}
+	if n < 0 || n > timestampMost {
+		d.invalid(places[0], "%d is not a Unix timestamp", n)
+		return time.Time{}
+	}
+	return time.Unix(n, 0).UTC()
+}
+
+// moment is seconds of a time that may be unknown.
+func (d *reader) moment(o object, places ...string) *time.Time {
+	at := d.seconds(o, places...)
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
+// metadata merges the caller's own objects at the places, of which later ones
+// override, and notes of ours over them. The result has sorted keys, so that two
+// events about one object yield equal statements. Money is not refused for what
+// somebody wrote beside it: what is too large is left out.
+func (d *reader) metadata(o object, notes map[string]string, places ...string) json.RawMessage {
+	merged := map[string]any{}
+	for _, place := range places {
+		maps.Copy(merged, o.child(place)) // older versions send an empty array
+	}
+	for name, note := range notes {
+		merged[name] = note
+	}
+	size := len("{}")
+	for _, name := range slices.Sorted(maps.Keys(merged)) {
+		member, err := json.Marshal(map[string]any{name: merged[name]})
+		if size += len(member); err != nil || size > connectors.MetadataBytesMax {
+			delete(merged, name)
+		}
+	}
+	if len(merged) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(merged)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// attribution are the names by which shops put into metadata where a sale came
+// from, each with the dimension it fills; the first that is given does.
+var attribution = []struct {
+	dimension func(*revenue.Dimensions) *string
+	names     []string
+}{
+	{func(d *revenue.Dimensions) *string { return &d.Message }, []string{"message_id", "message"}},
+	{func(d *revenue.Dimensions) *string { return &d.Offer }, []string{"offer_id", "offer"}},
+	{func(d *revenue.Dimensions) *string { return &d.Contact }, []string{"contact_id", "contact"}},
+	{func(d *revenue.Dimensions) *string { return &d.Campaign }, []string{"utm_campaign", "campaign"}},
+	{func(d *revenue.Dimensions) *string { return &d.Source }, []string{"utm_source", "source"}},
+	{func(d *revenue.Dimensions) *string { return &d.Visitor }, []string{"visitor_id", "visitor"}},
+	{func(d *revenue.Dimensions) *string { return &d.Session }, []string{"session_id", "session"}},
+	{func(d *revenue.Dimensions) *string { return &d.AttributionType }, []string{"attribution_type"}},
+}
+
+// attribute fills the attribution of a statement from its metadata, where it says
+// nothing yet.
+func attribute(dimensions *revenue.Dimensions) {
+	members, err := parseObject(dimensions.Metadata)
+	if err != nil {
+		return
+	}
+	for _, field := range attribution {
+		if to := field.dimension(dimensions); *to == "" {
+			*to = members.text(field.names...)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package stripe
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics count what a reader of the figures has to know about: what was taken
+// for granted because Stripe did not say.
+type metrics struct {
+	thin     prometheus.Counter
+	unlinked prometheus.Counter
+	unknown  *prometheus.CounterVec
+}
+
+// newMetrics registers the counters; a nil registerer leaves them unregistered.
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	m := &metrics{
+		thin: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "revstream_stripe_thin_events_total",
+			Help: "API v2 thin events received. They carry no object and are ignored: send snapshot events to the endpoint.",
+		}),
+		unlinked: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "revstream_stripe_provisional_payments_total",
+			Help: "Payments rendered by an API version that does not name their invoice. Each counts as a one-time sale until an invoice_payment.paid event says otherwise.",
+		}),
+		unknown: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "revstream_stripe_mrr_unknown_total",
+			Help: "Subscription statements whose MRR is incomplete, by what their body left out.",
+		}, []string{"reason"}),
+	}
+	if registerer != nil {
+		registerer.MustRegister(m.thin, m.unlinked, m.unknown)
+	}
+	return m
+}

@@ -1,0 +1,106 @@
+package stripe
+
+import (
+	"time"
+
+	"revstream/ingest/revenue"
+)
+
+// linkingVersion is the first API version whose payments do not name their
+// invoice. Versions are dates and compare as text.
+const linkingVersion = "2025-03-31"
+
+// paymentIntent reads a payment. What it received counts as a one-time sale, less
+// what links say an invoice counts.
+func (d *reader) paymentIntent() {
+	o, m := d.object, d.currency(d.object)
+	units := d.units(o, "amount_received")
+	invoice := o.id("invoice")
+	if invoice != "" && units > 0 {
+		e := d.link(o.id("id"), invoice, m, units, linkByPayment)
+		e.Customer = o.id("customer")
+		d.emit(e)
+	}
+	if d.config.OneTimeSource != OneTimePaymentIntents || units == 0 {
+		return
+	}
+	if invoice == "" && d.about.APIVersion >= linkingVersion {
+		d.metrics.unlinked.Inc()
+	}
+	d.emit(d.payment(o, latestCharge(o), m, units, d.created))
+}
+
+// charge reads a charge that has neither a payment intent nor an invoice, which
+// count it. An authorisation is no money until it is captured, perhaps in part.
+func (d *reader) charge() {
+	o, m := d.object, d.currency(d.object)
+	id, invoice := o.id("id"), o.id("invoice")
+	if o.id("payment_intent") != "" || !o.flag("captured") {
+		return
+	}
+	units := d.captured(o)
+	at := d.created
+	if d.kind == "charge.succeeded" { // captured at once
+		at = d.seconds(o, "created")
+	}
+	switch {
+	case units == 0:
+	case invoice != "":
+		e := d.link(id, invoice, m, units, linkByPayment)
+		e.Customer = o.id("customer")
+		d.emit(e)
+	case d.config.OneTimeSource == OneTimePaymentIntents:
+		d.emit(d.payment(o, o, m, units, at))
+	}
+}
+
+// captured is how much of a charge became money, in Stripe's units. Before
+// amount_captured the part that was let go showed as refunded.
+func (d *reader) captured(charge object) int64 {
+	if charge.has("amount_captured") {
+		return d.units(charge, "amount_captured")
+	}
+	units := d.units(charge, "amount")
+	if d.kind == "charge.captured" {
+		units -= min(units, d.units(charge, "amount_refunded"))
+	}
+	return units
+}
+
+// latestCharge is the charge behind a payment intent as far as the body shows it:
+// a list up to 2022-08-01, later only when expanded.
+func latestCharge(o object) object {
+	if charges := o.list("charges"); len(charges) > 0 {
+		return charges[0]
+	}
+	return o.child("latest_charge")
+}
+
+// payment is the statement that a payment intent or charge brought in money.
+func (d *reader) payment(o, charge object, m money, units int64, at time.Time) revenue.Event {
+	e := d.statement(revenue.KindCharge, o.id("id"), o.id("id"), at)
+	e.Version = units
+	e.Amount, e.Currency, e.Billing = d.amount(m, units), m.code, revenue.BillingOneTime
+	e.Fee = d.fee(charge.child("balance_transaction"), m)
+	e.Payment, e.ExternalID = e.ObjectID, e.ObjectID
+	e.Invoice, e.Customer = o.id("invoice"), o.id("customer")
+	e.CustomerName = charge.text("billing_details.name")
+	e.Country = charge.text("billing_details.address.country")
+	e.PaymentMethod = charge.text("payment_method_details.type")
+	if types := o.elements("payment_method_types"); e.PaymentMethod == "" && len(types) == 1 {
+		e.PaymentMethod = idOf(types[0])
+	}
+	e.Metadata = d.metadata(o, nil, "metadata")
+	attribute(&e.Dimensions)
+	return e
+}
+
+// fee is the processing fee of a payment, if its balance transaction is expanded
+// and in the payment's currency: a fee in another one is no part of the amount.
+func (d *reader) fee(transaction object, m money) int64 {
+	settled, ok := moneyOf(transaction.text("currency"))
+	if !ok || settled.code != m.code {
+		return 0
+	}
+	return m.rounded(d.units(transaction, "fee"))
+}

@@ -1,0 +1,156 @@
+package stripe
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stripe/stripe-go/v76/webhook"
+
+	"revstream/connectors"
+	"revstream/ingest/revenue"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+const testSecret = "whsec_of_the_tests"
+
+// testReceivedAt lies after everything that the fixtures tell of.
+var testReceivedAt = time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// fixture is an event without the envelope's ever same members.
+type fixture struct {
+	Type       string          `json:"type"`
+	Created    int64           `json:"created"`
+	APIVersion string          `json:"api_version,omitempty"`
+	Account    string          `json:"account,omitempty"`
+	Test       bool            `json:"test,omitempty"`
+	Object     json.RawMessage `json:"object"`
+	Previous   json.RawMessage `json:"previous,omitempty"`
+}
+
+// body is the webhook that Stripe would send.
+func (f fixture) body(t testing.TB, id string) []byte {
+	t.Helper()
+	data := map[string]any{"object": f.Object}
+	if f.Previous != nil {
+		data["previous_attributes"] = f.Previous
+	}
+	envelope := map[string]any{
+		"id": id, "object": "event", "type": f.Type, "created": f.Created, "livemode": !f.Test,
+		"pending_webhooks": 1, "data": data, "request": map[string]any{"id": nil, "idempotency_key": nil},
+	}
+	if f.APIVersion != "" {
+		envelope["api_version"] = f.APIVersion
+	}
+	if f.Account != "" {
+		envelope["account"] = f.Account
+	}
+	text, err := json.Marshal(envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// signed is the header that Stripe would send with the body.
+func signed(body []byte, secret string, at time.Time) http.Header {
+	signature := hex.EncodeToString(webhook.ComputeSignature(at, body, secret))
+	return http.Header{"Stripe-Signature": {fmt.Sprintf("t=%d,v1=%s", at.Unix(), signature)}}
+}
+
+func delivery(body []byte) connectors.Delivery {
+	return connectors.Delivery{
+		Workspace: "acme", Integration: "ep_1", Account: "acct_endpoint", Secrets: []string{testSecret},
+		Header: signed(body, testSecret, testReceivedAt), Body: body, ReceivedAt: testReceivedAt,
+	}
+}
+
+func newDecode(t testing.TB, change func(*Config)) connectors.Decode {
+	t.Helper()
+	config := DefaultConfig()
+	if change != nil {
+		change(&config)
+	}
+	if err := config.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return New(config, prometheus.NewRegistry())
+}
+
+// decodeOne decodes an event given as the JSON of a fixture, with the default
+// configuration.
+func decodeOne(t testing.TB, text string) connectors.Decoded {
+	t.Helper()
+	decoded, err := tryDecode(t, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decoded
+}
+
+func tryDecode(t testing.TB, text string) (connectors.Decoded, error) {
+	t.Helper()
+	var f fixture
+	if err := json.Unmarshal([]byte(text), &f); err != nil {
+		t.Fatal(err)
+	}
+	return newDecode(t, nil)(t.Context(), delivery(f.body(t, "evt_1")))
+}
+
+// one is the only statement of an event.
+func one(t testing.TB, text string) revenue.Event {
+	t.Helper()
+	events := decodeOne(t, text).Events
+	if len(events) != 1 {
+		t.Fatalf("%d statements, want 1: %+v", len(events), events)
+	}
+	return events[0]
+}
+
+func decodeAll(t testing.TB, decode connectors.Decode, fixtures []fixture) [][]revenue.Event {
+	t.Helper()
+	var statements [][]revenue.Event
+	for i, f := range fixtures {
+		decoded, err := decode(t.Context(), delivery(f.body(t, fmt.Sprintf("evt_%d", i+1))))
+		if err != nil {
+			t.Fatalf("event %d (%s): %v", i+1, f.Type, err)
+		}
+		if decoded.ID != fmt.Sprintf("evt_%d", i+1) || decoded.Type != f.Type || decoded.Ignored != (len(decoded.Events) == 0) {
+			t.Errorf("event %d: decoded as id %q, type %q, ignored %v", i+1, decoded.ID, decoded.Type, decoded.Ignored)
+		}
+		statements = append(statements, decoded.Events)
+	}
+	return statements
+}
+
+// compareGolden compares with a golden file, or writes it.
+func compareGolden(t *testing.T, name string, got any) {
+	t.Helper()
+	text, err := json.MarshalIndent(got, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", "golden", name+".json")
+	if *update {
+		if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (go test -update writes it)", err)
+	}
+	if strings.TrimSpace(string(want)) != string(text) {
+		t.Errorf("%s differs from the statements; see go test -update and git diff. Got:\n%s", path, text)
+	}
+}

@@ -1,0 +1,274 @@
+package stripe
+
+import (
+	"cmp"
+	"math/big"
+	"slices"
+	"strings"
+
+	"revstream/ingest/revenue"
+)
+
+// Reasons why the monthly worth of a subscription is incomplete: what its body
+// leaves out, and a webhook cannot ask for.
+const (
+	unknownTiers    = "tiers"    // tiered prices without their tiers
+	unknownPrice    = "price"    // no unit amount
+	unknownCurrency = "currency" // no price in the subscription's currency
+	unknownInterval = "interval" // an interval that is not a day, week, month or year
+	unknownItems    = "items"    // a list of items that goes on
+	unknownDiscount = "discount" // a discount by its id alone
+	unknownTax      = "tax"      // an inclusive tax at a rate that is not said
+	unknownAmount   = "amount"   // more than an amount can be
+)
+
+// worth is what a subscription is worth a month.
+type worth struct {
+	mrr      int64 // 1/10,000 minor units
+	currency string
+	unknown  []string // sorted, each once
+	main     item     // the item worth most, for the dimensions
+}
+
+// item is one line of a subscription.
+type item struct {
+	// monthly is its worth a month in Stripe's units, after what was applied so far.
+	monthly       *big.Rat
+	product, plan string
+	quantity      int64
+	interval      string
+	intervalCount int64
+	// factor turns an amount per term into one per month.
+	factor *big.Rat
+	// inclusive is the sum of the tax rates that the price contains.
+	inclusive *big.Rat
+	discounts []any
+}
+
+// monthlyWorth adds up the recurring, licensed items of a subscription, takes off
+// the discounts that last (percentages before amounts, those of an item before
+// those of the whole) and the taxes that prices include, and rounds once. It says
+// what it would be worth if billed: the status decides whether it is.
+func monthlyWorth(o object) worth {
+	m, ok := moneyOf(cmp.Or(o.text("currency"), firstCurrency(o)))
+	w := worth{currency: m.code}
+	if !ok {
+		w.miss(unknownCurrency)
+		return w
+	}
+	items := w.items(o, m)
+	for i := range items {
+		w.discount(items[i:i+1], items[i].discounts, object{}, m)
+	}
+	w.discount(items, o.elements("discounts"), o.child("discount"), m)
+	total := new(big.Rat)
+	for _, i := range items {
+		if w.main.monthly == nil || i.monthly.Cmp(w.main.monthly) > 0 {
+			w.main = i
+		}
+		total.Add(total, new(big.Rat).Quo(i.monthly, new(big.Rat).Add(big.NewRat(1, 1), i.inclusive)))
+	}
+	total.Mul(total, big.NewRat(m.multiply, m.divide))
+	mrr, err := revenue.MonthlyMRR(total, "month", 1)
+	if limit := revenue.AmountMax * revenue.MRRScale; err != nil || mrr > limit || mrr < -limit {
+		w.miss(unknownAmount)
+		mrr = 0
+	}
+	w.mrr = mrr
+	slices.Sort(w.unknown)
+	w.unknown = slices.Compact(w.unknown)
+	return w
+}
+
+func (w *worth) miss(reason string) { w.unknown = append(w.unknown, reason) }
+
+func firstCurrency(o object) string {
+	for _, item := range itemsOf(o) {
+		if code := item.text("price.currency", "plan.currency"); code != "" {
+			return code
+		}
+	}
+	return ""
+}
+
+// itemsOf are the items of a subscription, or before there were any (2016) the
+// one plan that it had.
+func itemsOf(o object) []object {
+	if items := o.list("items"); len(items) > 0 || o.child("plan") == nil {
+		return items
+	}
+	return []object{{"plan": o["plan"], "quantity": o["quantity"]}}
+}
+
+// items reads the items that are worth the same every term; metered ones are not.
+func (w *worth) items(o object, m money) []item {
+	if o.flag("items.has_more") {
+		w.miss(unknownItems)
+	}
+	var items []item
+	for _, line := range itemsOf(o) {
+		if line.text("price.recurring.usage_type", "plan.usage_type") == "metered" {
+			continue
+		}
+		i := item{
+			product: line.id("price.product", "plan.product"), plan: line.id("price", "plan"),
+			interval: line.text("price.recurring.interval", "plan.interval"), intervalCount: 1,
+			discounts: line.elements("discounts"), inclusive: w.inclusiveTax(o, line),
+		}
+		if count, ok := decimal(line.literal("price.recurring.interval_count", "plan.interval_count")); ok && count.IsInt() && count.Num().IsInt64() {
+			i.intervalCount = count.Num().Int64()
+		}
+		quantity := quantityOf(line)
+		if quantity.IsInt() && quantity.Num().IsInt64() {
+			i.quantity = quantity.Num().Int64()
+		}
+		if i.factor = monthlyFactor(i.interval, i.intervalCount); i.factor == nil {
+			w.miss(unknownInterval)
+			continue
+		}
+		amount, reason := termAmount(line, quantity, m)
+		if reason != "" {
+			w.miss(reason)
+			continue
+		}
+		i.monthly = amount.Mul(amount, i.factor)
+		items = append(items, i)
+	}
+	return items
+}
+
+// quantityOf is how many units of an item there are; one, if a licensed item does
+// not say.
+func quantityOf(line object) *big.Rat {
+	if quantity, ok := decimal(line.literal("quantity_decimal", "quantity")); ok && quantity.Sign() >= 0 {
+		return quantity
+	}
+	return big.NewRat(1, 1)
+}
+
+// monthlyFactor is the house's normalisation of a term to a month: year 1/12, week
+// 52/12, day 365/12 (see revenue.MonthlyMRR); nil for no term.
+func monthlyFactor(interval string, count int64) *big.Rat {
+	if count <= 0 {
+		return nil
+	}
+	switch interval {
+	case "month":
+		return big.NewRat(1, count)
+	case "year":
+		return new(big.Rat).Quo(big.NewRat(1, 12), new(big.Rat).SetInt64(count))
+	case "week":
+		return new(big.Rat).Quo(big.NewRat(52, 12), new(big.Rat).SetInt64(count))
+	case "day":
+		return new(big.Rat).Quo(big.NewRat(365, 12), new(big.Rat).SetInt64(count))
+	default:
+		return nil
+	}
+}
+
+// termAmount is what a quantity of an item costs a term, in Stripe's units, or the
+// reason why that is not known.
+func termAmount(line object, quantity *big.Rat, m money) (*big.Rat, string) {
+	price := line.child("price", "plan")
+	if price.text("billing_scheme") == "tiered" {
+		return tieredAmount(price, quantity)
+	}
+	unit := price.literal("unit_amount_decimal", "unit_amount", "amount_decimal", "amount")
+	if code := price.text("currency"); code != "" && !strings.EqualFold(code, m.code) {
+		option := price.child("currency_options." + strings.ToLower(m.code))
+		if option == nil {
+			return nil, unknownCurrency
+		}
+		unit = option.literal("unit_amount_decimal", "unit_amount")
+	}
+	amount, ok := decimal(unit)
+	if !ok {
+		return nil, unknownPrice
+	}
+	return amount.Mul(amount, packages(price, quantity)), ""
+}
+
+// packages is the quantity that a price is multiplied with: where it is for
+// packages of several, their number.
+func packages(price object, quantity *big.Rat) *big.Rat {
+	transform := price.child("transform_quantity", "transform_usage")
+	size, ok := decimal(transform.literal("divide_by"))
+	if !ok || size.Sign() <= 0 {
+		return quantity
+	}
+	exact := new(big.Rat).Quo(quantity, size)
+	whole, rest := new(big.Int).QuoRem(exact.Num(), exact.Denom(), new(big.Int))
+	if rest.Sign() > 0 && transform.text("round") == "up" {
+		whole.Add(whole, big.NewInt(1))
+	}
+	return new(big.Rat).SetInt(whole)
+}
+
+// tieredAmount is what a quantity costs at a price with tiers, which bodies carry
+// only up to 2020-03-02 or when expanded.
+func tieredAmount(price object, quantity *big.Rat) (*big.Rat, string) {
+	tiers := price.list("tiers")
+	if len(tiers) == 0 {
+		return nil, unknownTiers
+	}
+	total, below := new(big.Rat), new(big.Rat)
+	volume := price.text("tiers_mode") == "volume"
+	for _, tier := range tiers {
+		top, bounded := decimal(tier.literal("up_to"))
+		if !bounded || top.Cmp(quantity) > 0 {
+			top = quantity
+		}
+		within := new(big.Rat).Sub(top, below)
+		if volume && top.Cmp(quantity) < 0 || within.Sign() <= 0 {
+			continue
+		}
+		if volume {
+			within = quantity
+		}
+		unit, hasUnit := decimal(tier.literal("unit_amount_decimal", "unit_amount", "amount"))
+		flat, hasFlat := decimal(tier.literal("flat_amount_decimal", "flat_amount"))
+		if !hasUnit && !hasFlat {
+			return nil, unknownTiers
+		}
+		if hasUnit {
+			total.Add(total, unit.Mul(unit, within))
+		}
+		if hasFlat {
+			total.Add(total, flat)
+		}
+		below = top
+		if volume {
+			break
+		}
+	}
+	return total, ""
+}
+
+// inclusiveTax is the sum of the rates of the taxes that an item's price contains.
+func (w *worth) inclusiveTax(o, line object) *big.Rat {
+	rates := line.list("tax_rates")
+	if len(rates) == 0 {
+		rates = o.list("default_tax_rates")
+	}
+	sum := new(big.Rat)
+	for _, rate := range rates {
+		if percent, ok := decimal(rate.literal("effective_percentage", "percentage")); ok && rate.flag("inclusive") && percent.Sign() > 0 {
+			sum.Add(sum, percent.Quo(percent, big.NewRat(100, 1)))
+		}
+	}
+	if sum.Sign() == 0 && line.text("price.tax_behavior") == "inclusive" && o.flag("automatic_tax.enabled") {
+		w.miss(unknownTax)
+	}
+	return sum
+}
+
+// decimalTextMax bounds the text of a number; Stripe's have up to 12 decimals.
+const decimalTextMax = 40
+
+// decimal reads a plain decimal number exactly.
+func decimal(text string) (*big.Rat, bool) {
+	if text == "" || len(text) > decimalTextMax || strings.Trim(text, "-.0123456789") != "" {
+		return nil, false
+	}
+	return new(big.Rat).SetString(text)
+}
