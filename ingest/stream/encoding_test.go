@@ -1,0 +1,390 @@
+package stream
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	experiment "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"pgregory.net/rapid"
+
+	"revstream/ingest/revenue"
+)
+
+func moment(text string) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		panic(err)
+	}
+	return at
+}
+
+// payment is a statement as a webhook yields it, of the usual size.
+func payment() revenue.Event {
+	end := moment("2026-03-08T10:00:00Z")
+	return revenue.Event{
+		Workspace: "acme", Provider: "stripe", Account: "acct_1", Livemode: true,
+		ObjectID: "in_1PqRsT", Kind: revenue.KindCharge, Group: "stripe|acct_1|live|in_1PqRsT", Version: 2499,
+		OccurredAt: moment("2026-02-08T10:00:00.25Z"), ReceivedAt: moment("2026-02-08T10:00:01.123456Z"),
+		Amount: 2499, Tax: 199, Currency: "USD", Recurring: true, Billing: revenue.BillingRenewal,
+		PeriodEnd: &end,
+		Dimensions: revenue.Dimensions{
+			Customer: "cus_42", CustomerName: "Ünïcode \"Inc\"", Subscription: "sub_7", Plan: "pro",
+			Metadata: json.RawMessage(`{"seats":10,"ratio":1.10,"tags":["a"]}`),
+		},
+		Delivery: revenue.Delivery{ID: "evt_9", Type: "invoice.paid", Integration: "we_1"},
+	}
+}
+
+const golden = `{"v":1,"workspace":"acme","provider":"stripe","account":"acct_1","livemode":true,"object_id":"in_1PqRsT",` +
+	`"kind":"charge","group":"stripe|acct_1|live|in_1PqRsT","version":2499,"occurred_at":"2026-02-08T10:00:00.250000Z",` +
+	`"received_at":"2026-02-08T10:00:01.123456Z","amount":2499,"tax":199,"currency":"USD","recurring":true,` +
+	`"billing":"renewal","period_end":"2026-03-08T10:00:00.000000Z","customer":"cus_42","customer_name":"Ünïcode \"Inc\"",` +
+	`"subscription":"sub_7","plan":"pro","metadata":{"seats":10,"ratio":1.10,"tags":["a"]},` +
+	`"delivery":{"id":"evt_9","type":"invoice.paid","integration":"we_1"}}`
+
+// The bytes are published: other programs read them, and stored statements stay
+// for ever. A change of this text is a new encoding version.
+func TestEncodingIsPublished(t *testing.T) {
+	e := payment()
+	encoded, err := EncodeEvent([]byte("kept "), &e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(encoded); got != "kept "+golden {
+		t.Fatalf("encoding changed:\n got %s\nwant kept %s", got, golden)
+	}
+	decoded, err := DecodeEvent([]byte(golden))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(decoded, e) {
+		t.Fatalf("got  %+v\nwant %+v", decoded, e)
+	}
+}
+
+// The members are those of revenue.Event, by its own tags: a field added there
+// and forgotten here would be lost between ingest and sink.
+func TestMembersAreThoseOfEvent(t *testing.T) {
+	if got, want := names(members), tags(reflect.TypeFor[revenue.Event]()); !reflect.DeepEqual(got, want) {
+		t.Errorf("members\n got %v\nwant %v", got, want)
+	}
+	if got, want := names(deliveryMembers), tags(reflect.TypeFor[revenue.Delivery]()); !reflect.DeepEqual(got, want) {
+		t.Errorf("delivery members\n got %v\nwant %v", got, want)
+	}
+	if len(members) > 64 {
+		t.Error("the decoder's set of seen members holds 64")
+	}
+}
+
+func names(list []member) (names []string) {
+	for _, m := range list {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+func tags(of reflect.Type) (names []string) {
+	for i := range of.NumField() {
+		field := of.Field(i)
+		if field.Anonymous {
+			names = append(names, tags(field.Type)...)
+			continue
+		}
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
+// arbitrary draws any statement that the rules allow, in normal form.
+func arbitrary() *rapid.Generator[revenue.Event] {
+	text := rapid.StringMatching(`[a-z0-9_é"\\/ \x00\n<&😀]{0,12}`)
+	name := rapid.StringMatching(`[a-z0-9_é"]{1,12}`)
+	instant := rapid.Custom(func(t *rapid.T) time.Time {
+		return time.UnixMicro(rapid.Int64Range(timeMin.UnixMicro(), timeMax.UnixMicro()-1).Draw(t, "micros")).UTC()
+	})
+	optional := rapid.Custom(func(t *rapid.T) *time.Time {
+		if !rapid.Bool().Draw(t, "known") {
+			return nil
+		}
+		at := instant.Draw(t, "at")
+		return &at
+	})
+	return rapid.Custom(func(t *rapid.T) revenue.Event {
+		var e revenue.Event
+		for _, list := range [][]member{members, deliveryMembers} {
+			for _, m := range list {
+				switch {
+				case m.text != nil && m.required:
+					*m.text(&e) = name.Draw(t, m.name)
+				case m.text != nil:
+					*m.text(&e) = text.Draw(t, m.name)
+				case m.number != nil:
+					*m.number(&e) = rapid.Int64Range(0, revenue.AmountMax).Draw(t, m.name)
+				case m.flag != nil:
+					*m.flag(&e) = rapid.Bool().Draw(t, m.name)
+				case m.instant != nil:
+					*m.instant(&e) = instant.Draw(t, m.name)
+				case m.moment != nil:
+					*m.moment(&e) = optional.Draw(t, m.name)
+				}
+			}
+		}
+		e.Kind = rapid.SampledFrom(revenue.Kinds).Draw(t, "kind")
+		e.Currency = rapid.SampledFrom([]string{"USD", "JPY", "KWD"}).Draw(t, "currency")
+		e.Version = rapid.Int64().Draw(t, "version")
+		if rapid.Bool().Draw(t, "metadata") {
+			e.Metadata, _ = experiment.Marshal(rapid.MapOf(text, text).Draw(t, "metadata"))
+		}
+		return e
+	})
+}
+
+func TestRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := arbitrary().Draw(t, "event")
+		encoded, err := EncodeEvent(nil, &e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoded, err := DecodeEvent(encoded)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, encoded)
+		}
+		if !reflect.DeepEqual(decoded, e) {
+			t.Fatalf("got  %+v\nwant %+v\n%s", decoded, e, encoded)
+		}
+		if decoded.Digest() != e.Digest() {
+			t.Fatal("digest changed on the way")
+		}
+		// encoding/json, as others would use it, reads the same.
+		var other revenue.Event
+		if err := json.Unmarshal(encoded, &other); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(other, e) {
+			t.Fatalf("encoding/json reads %+v\nwant %+v", other, e)
+		}
+	})
+}
+
+func TestDecodeTolerates(t *testing.T) {
+	for name, value := range map[string]string{
+		"unknown members": strings.Replace(golden, `"tax"`, `"novel":{"a":[1,-0.5e+3,"\u00e9",null,{}],"b":{}},"tax"`, 1),
+		"white space":     strings.NewReplacer(`,"`, " ,\n\t\"", `":`, `" : `).Replace(golden) + "\n",
+		"unknown nested":  strings.Replace(golden, `"delivery":{`, `"delivery":{"attempt":3,`, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			decoded, err := DecodeEvent([]byte(value))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if decoded.Tax != 199 || decoded.Delivery.ID != "evt_9" {
+				t.Fatalf("%+v", decoded)
+			}
+		})
+	}
+	disordered := `{"received_at":"2026-02-08T10:00:00.000000Z","occurred_at":"2026-02-08T10:00:00.000000Z","group":"g",` +
+		`"kind":"charge","object_id":"o","provider":"p","workspace":"w","v":1}`
+	if _, err := DecodeEvent([]byte(disordered)); err != nil {
+		t.Fatalf("members in another order: %v", err)
+	}
+}
+
+func TestDecodePoison(t *testing.T) {
+	replace := func(old, with string) string {
+		if !strings.Contains(golden, old) {
+			panic(old)
+		}
+		return strings.Replace(golden, old, with, 1)
+	}
+	deep := strings.Repeat("[", 100_000)
+	for name, c := range map[string]struct{ value, reason string }{
+		"empty":                 {"", ReasonSyntax},
+		"tombstone":             {"null", ReasonSyntax},
+		"array":                 {"[]", ReasonSyntax},
+		"no members":            {"{}", ReasonVersion},
+		"newer version":         {replace(`"v":1`, `"v":2`), ReasonVersion},
+		"version as text":       {replace(`"v":1`, `"v":"1"`), ReasonSyntax},
+		"version twice":         {replace(`"v":1`, `"v":1,"v":1`), ReasonSyntax},
+		"no version":            {replace(`"v":1,`, ``), ReasonVersion},
+		"truncated":             {golden[:len(golden)-1], ReasonSyntax},
+		"trailing":              {golden + "{}", ReasonSyntax},
+		"not UTF-8":             {replace("Ünï", "\xff"), ReasonSyntax},
+		"control character":     {replace("pro", "p\x01o"), ReasonSyntax},
+		"bad escape":            {replace("pro", `p\xo`), ReasonSyntax},
+		"lone surrogate":        {replace("pro", `\ud800`), ReasonSyntax},
+		"repeated member":       {replace(`"tax":199`, `"tax":199,"tax":199`), ReasonSyntax},
+		"null":                  {replace(`"tax":199`, `"tax":null`), ReasonSyntax},
+		"fraction":              {replace(`"tax":199`, `"tax":199.0`), ReasonSyntax},
+		"exponent":              {replace(`"tax":199`, `"tax":1e2`), ReasonSyntax},
+		"leading zero":          {replace(`"tax":199`, `"tax":0199`), ReasonSyntax},
+		"beyond int64":          {replace(`"tax":199`, `"tax":9223372036854775808`), ReasonSyntax},
+		"far beyond int64":      {replace(`"tax":199`, `"tax":99999999999999999999999`), ReasonSyntax},
+		"amount as text":        {replace(`"amount":2499`, `"amount":"2499"`), ReasonSyntax},
+		"flag as number":        {replace(`"recurring":true`, `"recurring":1`), ReasonSyntax},
+		"other case":            {replace(`"workspace"`, `"Workspace"`), ReasonInvalid},
+		"missing workspace":     {replace(`"workspace":"acme",`, ``), ReasonInvalid},
+		"empty provider":        {replace(`"provider":"stripe"`, `"provider":""`), ReasonInvalid},
+		"missing object":        {replace(`"object_id":"in_1PqRsT",`, ``), ReasonInvalid},
+		"missing kind":          {replace(`"kind":"charge",`, ``), ReasonInvalid},
+		"unknown kind":          {replace(`"kind":"charge"`, `"kind":"gift"`), ReasonInvalid},
+		"missing group":         {replace(`"group":"stripe|acct_1|live|in_1PqRsT",`, ``), ReasonInvalid},
+		"missing occurred":      {replace(`"occurred_at":"2026-02-08T10:00:00.250000Z",`, ``), ReasonInvalid},
+		"missing received":      {replace(`"received_at":"2026-02-08T10:00:01.123456Z",`, ``), ReasonInvalid},
+		"time in another zone":  {replace(`00.250000Z`, `00.25+01:00`), ReasonSyntax},
+		"time without decimals": {replace(`00.250000Z`, `00Z`), ReasonSyntax},
+		"30 February":           {replace(`2026-02-08T10:00:00`, `2026-02-30T10:00:00`), ReasonSyntax},
+		"before the bounds":     {replace(`2026-02-08T10:00:00`, `1970-12-31T10:00:00`), ReasonInvalid},
+		"beyond the bounds":     {replace(`2026-03-08T10`, `2106-01-01T10`), ReasonInvalid},
+		"amount out of range":   {replace(`"amount":2499`, `"amount":10000000000001`), ReasonInvalid},
+		"negative amount":       {replace(`"amount":2499`, `"amount":-1`), ReasonInvalid},
+		"mrr out of range":      {replace(`"recurring"`, `"mrr":100000000000000001,"recurring"`), ReasonInvalid},
+		"unknown currency":      {replace(`"USD"`, `"usd"`), ReasonInvalid},
+		"money, no currency":    {replace(`"currency":"USD",`, ``), ReasonInvalid},
+		"workspace with |":      {replace(`"acme"`, `"ac|me"`), ReasonInvalid},
+		"metadata as text":      {replace(`{"seats":10,"ratio":1.10,"tags":["a"]}`, `"x"`), ReasonSyntax},
+		"metadata malformed":    {replace(`1.10`, `1.`), ReasonSyntax},
+		"deep unknown member":   {replace(`"tax"`, `"x":`+deep), ReasonSyntax},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := DecodeEvent([]byte(c.value))
+			if !errors.Is(err, ErrPoison) {
+				t.Fatalf("got %v, want an ErrPoison", err)
+			}
+			if got := PoisonReason(err); got != c.reason {
+				t.Errorf("reason %q, want %q (%v)", got, c.reason, err)
+			}
+			if !reflect.DeepEqual(e, revenue.Event{}) {
+				t.Errorf("an event beside the error: %+v", e)
+			}
+		})
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	for name, spoil := range map[string]func(*revenue.Event){
+		"no workspace":     func(e *revenue.Event) { e.Workspace = "" },
+		"no time":          func(e *revenue.Event) { e.OccurredAt = time.Time{} },
+		"identity":         func(e *revenue.Event) { e.ObjectID = "\xff" },
+		"negative":         func(e *revenue.Event) { e.Fee = -1 },
+		"negative mrr":     func(e *revenue.Event) { e.MRR = -1 },
+		"metadata":         func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"a":`) },
+		"metadata list":    func(e *revenue.Event) { e.Metadata = json.RawMessage(`[]`) },
+		"metadata deep":    func(e *revenue.Event) { e.Metadata = json.RawMessage(nested(65)) },
+		"metadata deep, {": func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"}":` + nested(64) + `}`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := payment()
+			spoil(&e)
+			if out, err := EncodeEvent([]byte("x"), &e); !errors.Is(err, ErrInvalid) || string(out) != "x" {
+				t.Fatalf("got %q, %v", out, err)
+			}
+		})
+	}
+}
+
+func nested(levels int) string {
+	return strings.Repeat(`{"a":`, levels) + "1" + strings.Repeat("}", levels)
+}
+
+func TestEncodeNormalises(t *testing.T) {
+	e := payment()
+	e.OccurredAt = moment("2026-02-08T12:00:00.2500009+02:00")
+	e.CustomerName = "caf\xe9"
+	e.Metadata = json.RawMessage("{ \"a\\/b\" : 1.50,\n\"s\":\"\\ud800 \xff\", \"s\":" + nested(63) + "}")
+	encoded, err := EncodeEvent(nil, &e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded, err := DecodeEvent(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := moment("2026-02-08T10:00:00.25Z"); !decoded.OccurredAt.Equal(want) || decoded.CustomerName != "caf\uFFFD" {
+		t.Errorf("%v, %q", decoded.OccurredAt, decoded.CustomerName)
+	}
+	if want := `{"a/b":1.50,"s":"` + "\uFFFD \uFFFD" + `","s":` + nested(63) + `}`; string(decoded.Metadata) != want {
+		t.Errorf("metadata %s\nwant     %s", decoded.Metadata, want)
+	}
+	if strings.ContainsAny(string(encoded), "\n\r") {
+		t.Error("a record is more than one line")
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(golden))
+	f.Add([]byte(`{"v":1,"x":[{"y":"\u00e9"},-1.5e-7,null,true]}`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		e, err := DecodeEvent(value)
+		if err != nil {
+			if !errors.Is(err, ErrPoison) || PoisonReason(err) == "" {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		if !jsontext.Value(value).IsValid(jsontext.AllowDuplicateNames(true)) {
+			t.Fatalf("took what is not JSON: %s", value)
+		}
+		encoded, err := EncodeEvent(nil, &e)
+		if err != nil {
+			t.Fatalf("read what it would not write: %v", err)
+		}
+		again, err := DecodeEvent(encoded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Metadata, e.Metadata = nil, nil // compacted by the first encoding
+		if !reflect.DeepEqual(again, e) {
+			t.Fatalf("got  %+v\nwant %+v", again, e)
+		}
+	})
+}
+
+func FuzzMetadata(f *testing.F) {
+	f.Add([]byte(`{"a":[1.50e3,"\ud800","\/",{"b":null}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		e := payment()
+		e.Metadata = raw
+		encoded, err := EncodeEvent(nil, &e)
+		if err != nil {
+			return
+		}
+		if _, err := DecodeEvent(encoded); err != nil {
+			t.Fatalf("wrote what it would not read: %v\n%s", err, encoded)
+		}
+	})
+}
+
+// BenchmarkDecode compares the decoder with the libraries it was chosen over.
+func BenchmarkDecode(b *testing.B) {
+	run := func(name string, decode func([]byte) error) {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(golden)))
+			b.ReportAllocs()
+			value := []byte(golden)
+			for b.Loop() {
+				if err := decode(value); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	run("own", func(v []byte) error { _, err := DecodeEvent(v); return err })
+	run("go-json-experiment", func(v []byte) error { var e revenue.Event; return experiment.Unmarshal(v, &e) })
+	run("encoding-json", func(v []byte) error { var e revenue.Event; return json.Unmarshal(v, &e) })
+}
+
+func BenchmarkEncode(b *testing.B) {
+	e := payment()
+	var out []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		out, _ = EncodeEvent(out[:0], &e)
+	}
+}
