@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"revstream/ingest/stream"
+	broker "revstream/ingest/stream/embedded"
+)
+
+// usualKafkaPort is taken if no port was configured and it is free.
+const usualKafkaPort = 9092
+
+// openBroker starts the embedded broker. With port 0 in its address it takes the
+// usual one if that is free, and any other if not.
+func openBroker(config broker.Config, registry prometheus.Registerer, log *zap.Logger) (*broker.Broker, error) {
+	addr, err := netip.ParseAddrPort(config.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("reading the broker's address: %w", err)
+	}
+	port := usualIfFree(addr.Addr().String(), int(addr.Port()), usualKafkaPort)
+	config.Addr = netip.AddrPortFrom(addr.Addr(), uint16(port)).String()
+	b, err := broker.Start(config, log.Named("broker"), registry)
+	if err != nil {
+		return nil, fmt.Errorf("starting the embedded Kafka broker: %w", err)
+	}
+	return b, nil
+}
+
+// startBroker starts the embedded broker for a process, and with it the loop that
+// forgets what is stored. Nothing happens if brokers are configured.
+func (p *process) startBroker() error {
+	if !p.config.embeddedKafka() {
+		return nil
+	}
+	b, err := openBroker(p.config.Broker, p.registry, p.log)
+	if err != nil {
+		return err
+	}
+	p.stops.add("broker", b.Close)
+	p.config.Kafka.Brokers = []string{b.Addr()}
+	p.places.Kafka = p.config.Kafka.Brokers
+	go func() {
+		// A disk that does not sync any more: what is on it is all there is.
+		if err, died := <-b.Wait(); died {
+			p.failed <- err
+		}
+	}()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.trim(ctx, b)
+	}()
+	p.stops.add("trimming", func(context.Context) error {
+		stop()
+		<-ended
+		return nil
+	})
+	return nil
+}
+
+// trim lets the embedded broker forget records that the sink has committed, for
+// it reads its whole log into memory when it starts. What ClickHouse keeps of
+// them is the memory of the service.
+func (p *process) trim(ctx context.Context, b *broker.Broker) {
+	ticker := time.NewTicker(p.config.Process.TrimInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		positions, err := stream.Positions(ctx, p.config.Kafka, p.config.Sink.Group)
+		if err == nil {
+			committed := make(map[int32]int64, len(positions))
+			for partition, position := range positions {
+				committed[partition] = max(0, position.Committed)
+			}
+			_, err = b.Trim(ctx, p.config.Kafka.EventsTopic, committed)
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			p.log.Warn("trimming the embedded broker's log", zap.Error(err))
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"revstream/ingest/sink"
+	"revstream/ingest/stream"
+)
+
+func sinkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "sink", Short: "Run the sink alone: from Kafka into the ledger", Args: usage(cobra.NoArgs),
+		Long: "Run the sink alone: from Kafka into the ledger. It needs kafka.brokers and\nclickhouse.addresses, and shares the partitions with the other sinks of its group.",
+		RunE: withConfig(func(command *cobra.Command, _ []string, config Config) error {
+			if err := needsClusters(config); err != nil {
+				return err
+			}
+			return inProcess(command, config, roleFolder(config, "sink"),
+				func(ctx context.Context, p *process) error {
+					if err := p.openStore(ctx, "sink"); err != nil {
+						return err
+					}
+					return p.startSink(p.failed)
+				})
+		}),
+	}
+}
+
+// startSink begins to bring statements into the ledger. failed gets the reason if
+// the sink ends by itself, which only needs people: everything else it retries.
+func (p *process) startSink(failed chan<- error) error {
+	log := p.log.Named("sink")
+	letters, err := stream.NewProducer(p.config.Kafka, nil, log)
+	if err != nil {
+		return fmt.Errorf("opening the producer of dead letters: %w", err)
+	}
+	p.stops.add("producer of dead letters", letters.Close)
+	opts, err := stream.ConsumerOpts(p.config.Kafka, log, p.registry)
+	if err != nil {
+		return fmt.Errorf("preparing the sink's consumer: %w", err)
+	}
+	worker, err := sink.New(p.config.Sink, p.config.Kafka.EventsTopic, opts, p.store, letters.Quarantine, p.registry, log)
+	if err != nil {
+		return fmt.Errorf("making the sink: %w", err)
+	}
+	ctx, leave := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	var outcome atomic.Pointer[error]
+	go func() {
+		defer close(ended)
+		if err := worker.Run(ctx); err != nil {
+			err = fmt.Errorf("the sink has ended: %w", err)
+			outcome.Store(&err)
+			failed <- err
+		}
+	}()
+	p.stops.add("sink", func(ctx context.Context) error {
+		leave() // it stores and commits what it holds, and leaves the group
+		select {
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	p.dependencies = append(p.dependencies, dependency{"sink", []string{"sink"}, func(context.Context) error {
+		if err := outcome.Load(); err != nil {
+			return *err
+		}
+		return nil
+	}})
+	return nil
+}
+
+// reportOnly logs the failures of a role instead of ending the process: the other
+// roles go on.
+func (p *process) reportOnly(ctx context.Context) chan<- error {
+	failed := make(chan error, 4)
+	go func() {
+		for {
+			select {
+			case err := <-failed:
+				p.log.Error("a role has failed; the others go on", zap.Error(err))
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return failed
+}
+
+// needsKafka refuses to run a role by itself on an engine inside another process.
+func needsKafka(config Config) error {
+	if config.embeddedKafka() {
+		return errors.New("kafka.brokers is empty: a role by itself needs a Kafka that the others reach too")
+	}
+	return nil
+}
+
+// needsClusters is needsKafka for the roles that use ClickHouse too.
+func needsClusters(config Config) error {
+	err := needsKafka(config)
+	if config.embeddedClickHouse() {
+		err = errors.Join(err, errors.New("clickhouse.addresses is empty: a role by itself needs a ClickHouse that the others reach too"))
+	}
+	if err != nil {
+		return &configError{err}
+	}
+	return nil
+}
