@@ -60,8 +60,9 @@ func (d *reader) amount(m money, units int64) int64 {
 	return minor
 }
 
-// timestampMost is the last second of the year 9999.
-const timestampMost = 253402300799
+// timestampMost is the year 2200 in Unix seconds: beyond it nothing is planned,
+// and not far beyond it stores run out of dates.
+const timestampMost = 7258118400
 
 // seconds reads a Unix timestamp; the zero time if none is given.
 func (d *reader) seconds(o object, places ...string) time.Time {
@@ -100,9 +101,11 @@ func (d *reader) metadata(o object, notes map[string]string, places ...string) j
 	size := len("{}")
 	for _, name := range slices.Sorted(maps.Keys(merged)) {
 		member, err := json.Marshal(map[string]any{name: merged[name]})
-		if size += len(member); err != nil || size > connectors.MetadataBytesMax {
+		if err != nil || size+len(member) > connectors.MetadataBytesMax {
 			delete(merged, name)
+			continue
 		}
+		size += len(member)
 	}
 	if len(merged) == 0 {
 		return nil

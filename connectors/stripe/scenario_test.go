@@ -34,7 +34,8 @@ type scenario struct {
 	} `json:"mrr,omitempty"`
 }
 
-func loadScenario(t *testing.T, name string) scenario {
+func loadScenario(t testing.TB, name string) scenario {
+	t.Helper()
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "scenarios", name+".json"))
 	if err != nil {

@@ -162,8 +162,8 @@ func newReader(s *source, delivery *connectors.Delivery, envelope object) *reade
 	if d.about.ID == "" || d.kind == "" {
 		d.invalid("id", "an event has an id and a type")
 	}
-	if d.object == nil {
-		d.invalid("data.object", "must be an object")
+	if d.object.id("id") == "" {
+		d.invalid("data.object.id", "is required")
 	}
 	return d
 }
@@ -176,7 +176,7 @@ func (d *reader) group(id string) string {
 // statement begins a statement of the given kind about an object, in the group of
 // a payment or customer.
 func (d *reader) statement(kind revenue.Kind, objectID, groupID string, at time.Time) revenue.Event {
-	if objectID == "" || groupID == "" {
+	if objectID == "" || groupID == "" { // of a refund in a list
 		d.invalid("data.object.id", "is required")
 	}
 	return revenue.Event{

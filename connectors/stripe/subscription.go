@@ -81,9 +81,6 @@ func (d *reader) subscription() {
 func (d *reader) state(t terms, at time.Time, name string, version int64) revenue.Event {
 	o := d.object
 	id := o.id("id")
-	if id == "" {
-		d.invalid("data.object.id", "is required")
-	}
 	customer := invoiceCustomer(o)
 	e := d.statement(revenue.KindSubscription, fmt.Sprintf("%s@%d/%s", id, at.Unix(), name), cmp.Or(customer, id), at)
 	e.Version = version
