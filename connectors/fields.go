@@ -25,6 +25,8 @@ const (
 	// MetadataBytesMax and MetadataDepthMax bound the caller's own object.
 	MetadataBytesMax = 16 << 10
 	MetadataDepthMax = 8
+	// detailBytesMax bounds an explanation, which may quote the value.
+	detailBytesMax = 200
 )
 
 // Value is the JSON text of a member as written. Nil and null both mean that the
@@ -156,6 +158,9 @@ func (f *Fields) Invalid(name, format string, args ...any) {
 
 func (f *Fields) fail(name, code, detail string) {
 	if f.fault == nil {
+		if len(detail) > detailBytesMax {
+			detail = strings.ToValidUTF8(detail[:detailBytesMax], "") + "..."
+		}
 		f.fault = &InvalidError{Field: name, Code: code, Detail: detail}
 	}
 }

@@ -23,9 +23,11 @@ type Acceptance struct {
 	WorkspaceAliases []string
 	Integration      string // id of the API key
 	Currency         string // of an event that names none
-	// ObjectID is that of an event that names none.
-	ObjectID string
-	// Version is that of an event that names none.
+	// ObjectID and ObjectIDVersion are those of an event that names no object: the
+	// version goes with how the id was made.
+	ObjectID        string
+	ObjectIDVersion int64
+	// Version is that of an event that names its object and no version.
 	Version int64
 	// ReceivedAt is also when an event occurred that does not say.
 	ReceivedAt time.Time
@@ -142,14 +144,16 @@ func (r *reader) identity(a Acceptance) {
 	e.Provider = cmp.Or(r.Text("provider", b.Provider), Provider)
 	e.Account = r.Text("account", b.Account)
 	e.Livemode = !connectors.Given(b.Livemode) || r.Flag("livemode", b.Livemode)
-	e.ObjectID = cmp.Or(r.Text("object_id", b.ObjectID), a.ObjectID)
+	e.ObjectID, e.Version = r.Text("object_id", b.ObjectID), a.Version
+	if e.ObjectID == "" {
+		e.ObjectID, e.Version = a.ObjectID, a.ObjectIDVersion
+	}
 	e.TestClock = r.Text("test_clock", b.TestClock)
-	e.Version = a.Version
 	if connectors.Given(b.Version) {
 		e.Version = r.Integer("version", b.Version, -1<<63, 1<<63-1)
 	}
 	e.Deleted = r.Flag("deleted", b.Deleted)
-	if e.Deleted && !connectors.Given(b.ObjectID) {
+	if e.Deleted && e.ObjectID == a.ObjectID {
 		r.Missing("object_id")
 	}
 	e.OccurredAt, e.ReceivedAt = r.OccurredAt("occurred_at", b.OccurredAt), a.ReceivedAt

@@ -77,8 +77,9 @@ func readLists(text []byte) (registration, error) {
 
 // registrationReader collects entries up to the first fault.
 type registrationReader struct {
-	entries []Entry
-	err     error
+	entries   []Entry
+	positions map[string]int // in entries, by entity and id
+	err       error
 }
 
 func (r *registrationReader) list(name string, value connectors.Value, read func(connectors.Value) error) int {
@@ -104,7 +105,18 @@ func (r *registrationReader) add(entity Entity, id string, value any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", entity, err)
 	}
-	r.entries = append(r.entries, Entry{Entity: entity, ID: id, Value: text})
+	entry := Entry{Entity: entity, ID: id, Value: text}
+	// Entries are kept in no order, so of two with one id only the last is there.
+	key := string(entity) + "|" + id
+	if at, known := r.positions[key]; known {
+		r.entries[at] = entry
+		return nil
+	}
+	if r.positions == nil {
+		r.positions = map[string]int{}
+	}
+	r.positions[key] = len(r.entries)
+	r.entries = append(r.entries, entry)
 	return nil
 }
 
