@@ -1,0 +1,223 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+
+	"revstream/clickhouse"
+)
+
+// session is one assignment of a slice to this member. Another assignment of the
+// same slice is another session; what an ended one still holds is refused by the
+// commit guard and by the store's fence.
+type session struct {
+	slice int32
+	alive atomic.Bool
+	// committed is the group's offset when the session began, or -1.
+	committed atomic.Int64
+
+	// The following belong to the goroutine of Run.
+
+	// owned says that the slice was taken over and nothing failed since.
+	owned   bool
+	epoch   uint64
+	topicID string
+	// uncertainUntil is the offset before which an earlier attempt may have
+	// written some of its rows, or some of what views derive from them.
+	uncertainUntil int64
+	// rewindTo is where the slice has to be read from if the store turned out to
+	// hold less than the group committed, or -1.
+	rewindTo int64
+	// next is the offset up to which everything is stored, or -1 if not known yet.
+	next   int64
+	filter *filter
+	// target is a sight of the log's end that has still to be reached; complete is
+	// the moment of the latest one that was.
+	target   sight
+	complete time.Time
+}
+
+var errSessionEnded = errors.New("the slice's session has ended")
+
+// position is where the session writes what it read at an offset.
+func (session *session) position(offset int64) clickhouse.Position {
+	return clickhouse.Position{Slice: session.slice, Epoch: session.epoch, Offset: offset, TopicID: session.topicID}
+}
+
+func (s *Sink) assigned(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, slice := range partitions[s.topic] {
+		fresh := &session{slice: slice, rewindTo: -1, next: -1}
+		fresh.alive.Store(true)
+		fresh.committed.Store(-1)
+		s.sessions[slice] = fresh
+	}
+}
+
+func (s *Sink) revoked(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, slice := range partitions[s.topic] {
+		if ended := s.sessions[slice]; ended != nil {
+			ended.alive.Store(false)
+			delete(s.sessions, slice)
+		}
+		s.metrics.lag.DeleteLabelValues(strconv.Itoa(int(slice)))
+	}
+}
+
+// fetchOffsets notes the committed offsets. A group without one starts at the
+// beginning of the log: what the store holds already adds nothing.
+func (s *Sink) fetchOffsets(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for slice, offset := range offsets[s.topic] {
+		if session := s.sessions[slice]; session != nil {
+			session.committed.Store(offset.EpochOffset().Offset)
+		}
+	}
+	return offsets, nil
+}
+
+// live returns the sessions in order of their slices.
+func (s *Sink) live() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sessions := make([]*session, 0, len(s.sessions))
+	for _, session := range s.sessions {
+		sessions = append(sessions, session)
+	}
+	slices.SortFunc(sessions, func(a, b *session) int { return int(a.slice) - int(b.slice) })
+	return sessions
+}
+
+// takeOver makes this member the only writer of every slice it does not own yet:
+// the store raises the slice's epoch, refuses and kills the inserts of older
+// ones, and says what it holds.
+func (s *Sink) takeOver(ctx context.Context) error {
+	var waiting []*session
+	var numbers []int32
+	for _, session := range s.live() {
+		if !session.owned {
+			waiting = append(waiting, session)
+			numbers = append(numbers, session.slice)
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	topicID, err := s.topicID(ctx)
+	if err != nil {
+		return err
+	}
+	taken, err := s.store.TakeOver(ctx, topicID, numbers)
+	if err != nil {
+		s.metrics.takeovers.WithLabelValues("failed").Inc()
+		return fmt.Errorf("take over slices %v: %w", numbers, err)
+	}
+	for _, session := range waiting {
+		session.topicID = topicID
+		if err := s.begin(ctx, session, taken[session.slice]); err != nil {
+			return err
+		}
+	}
+	s.metrics.takeovers.WithLabelValues("done").Inc()
+	s.log.Info("slices taken over", zap.Int32s("slices", numbers))
+	return nil
+}
+
+// begin prepares a session for what the store holds of its slice.
+func (s *Sink) begin(ctx context.Context, session *session, taken clickhouse.Takeover) error {
+	s.cache.drop(session.slice)
+	if session.filter == nil {
+		filter := newFilter(s.config.FilterErrorRate)
+		err := s.store.GroupHashes(ctx, session.slice, func(hashes []uint64) error {
+			for _, hash := range hashes {
+				filter.add(hash)
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			return fmt.Errorf("read the groups of slice %d: %w", session.slice, err)
+		}
+		session.filter = filter
+	}
+	session.epoch, session.uncertainUntil = taken.Epoch, taken.NextOffset
+	// The store may hold less than was committed: another store, a restored
+	// backup, a recreated topic. Then the log is read again from there.
+	if committed := session.committed.Load(); session.next < 0 && committed > taken.NextOffset {
+		session.rewindTo = taken.NextOffset
+		s.log.Warn("the store holds less than the group committed: reading again",
+			zap.Int32("slice", session.slice), zap.Int64("committed", committed), zap.Int64("stored", taken.NextOffset))
+	} else if session.next < 0 && committed >= 0 {
+		session.next = committed
+	}
+	session.owned = true
+	return nil
+}
+
+func (s *Sink) topicID(ctx context.Context) (string, error) {
+	topics, err := s.admin.ListTopics(ctx, s.topic)
+	if err != nil {
+		return "", fmt.Errorf("ask for the id of topic %s: %w", s.topic, err)
+	}
+	detail := topics[s.topic]
+	if detail.Err != nil {
+		return "", fmt.Errorf("ask for the id of topic %s: %w", s.topic, detail.Err)
+	}
+	return detail.ID.String(), nil
+}
+
+// current returns the parts of the batch whose slices are owned by a live
+// session, without records that are stored already.
+func (s *Sink) current(b *batch) []*part {
+	var parts []*part
+	rewind := map[int32]kgo.EpochOffset{}
+	for _, session := range s.live() {
+		p := b.parts[session.slice]
+		if p == nil {
+			continue
+		}
+		if session.rewindTo >= 0 && p.records[0].Offset > session.rewindTo {
+			rewind[session.slice] = kgo.EpochOffset{Epoch: -1, Offset: session.rewindTo}
+			session.rewindTo = -1
+			continue
+		}
+		session.rewindTo = -1
+		p.session = session
+		parts = append(parts, p)
+	}
+	s.seek(rewind)
+	return parts
+}
+
+func isOutOfRange(err error) bool { return errors.Is(err, kerr.OffsetOutOfRange) }
+
+// commitOutcome names the outcome of a commit for its counter.
+func commitOutcome(response *kmsg.OffsetCommitResponse, err error) (string, error) {
+	if errors.Is(err, errSessionEnded) {
+		return "refused", err
+	}
+	if err != nil {
+		return "failed", err
+	}
+	for _, topic := range response.Topics {
+		for _, partition := range topic.Partitions {
+			if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
+				return "failed", fmt.Errorf("partition %d: %w", partition.Partition, err)
+			}
+		}
+	}
+	return "done", nil
+}

@@ -1,0 +1,293 @@
+// Package sink brings statements from Kafka into the ledger: poll, read what is
+// known, fold, insert what is missing, commit, allow rebalance. It never knows
+// who sent a statement or who asks for a figure.
+//
+// The order of Sink.process is the guarantee: the offset is committed only after
+// the store has what lies before it, and every attempt emits the difference
+// between what the ledger should hold and what it does hold, so that an attempt
+// may be repeated after any part of an earlier one.
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+
+	"revstream/clickhouse"
+	"revstream/ingest/revenue"
+	"revstream/ingest/stream"
+)
+
+// Store is where statements and ledger rows are kept: ClickHouse, and in the
+// simulation a model of it that fails on purpose. See clickhouse.Store for what
+// each method promises.
+type Store interface {
+	TakeOver(ctx context.Context, topicID string, slices []int32) (map[int32]clickhouse.Takeover, error)
+	InsertStatements(ctx context.Context, statements []clickhouse.Statement) error
+	InsertRows(ctx context.Context, rows []clickhouse.Row) error
+	ReadGroups(ctx context.Context, keys []revenue.GroupKey) (map[revenue.GroupKey]clickhouse.GroupState, error)
+	ReadRows(ctx context.Context, keys []revenue.GroupKey) ([]revenue.LedgerRow, error)
+	GroupHashes(ctx context.Context, slice int32, each func([]uint64) error) error
+	Equalise(ctx context.Context, scope clickhouse.Scope) (clickhouse.Repair, error)
+	SaveProgress(ctx context.Context, progress []clickhouse.Progress) error
+}
+
+// Quarantine keeps a record that can never be stored where people find it. Nil
+// means that it is kept durably.
+type Quarantine func(ctx context.Context, letter stream.DeadLetter) error
+
+// Sink is one member of the consumer group.
+type Sink struct {
+	config     Config
+	topic      string
+	client     *kgo.Client
+	admin      *kadm.Client
+	store      Store
+	quarantine Quarantine
+	log        *zap.Logger
+	metrics    *metrics
+	cache      *cache
+
+	mu       sync.Mutex // guards sessions against the callbacks of the group
+	sessions map[int32]*session
+	ends     chan logEnds // newest sight of the log's ends, at most one
+}
+
+// New joins nothing yet: Run does. The options carry how to reach Kafka (see
+// stream.ConsumerOpts); those of the group are the sink's own.
+func New(config Config, topic string, opts []kgo.Opt, store Store, quarantine Quarantine,
+	registry prometheus.Registerer, log *zap.Logger) (*Sink, error) {
+	s := &Sink{
+		config: config, topic: topic, store: store, quarantine: quarantine, log: log,
+		metrics: newMetrics(registry), cache: newCache(config.CacheStatementsMax),
+		sessions: map[int32]*session{}, ends: make(chan logEnds, 1),
+	}
+	client, err := kgo.NewClient(append(opts,
+		kgo.ConsumerGroup(config.Group),
+		kgo.ConsumeTopics(topic),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		// An offset that the log no longer has is an error that people see, never
+		// a silent jump. AtStart is for a group without offsets and has to be said:
+		// NoResetOffset alone begins at the end, whatever its comment says.
+		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
+		kgo.SessionTimeout(config.SessionTimeout),
+		kgo.RebalanceTimeout(config.RebalanceTimeout),
+		kgo.OnPartitionsAssigned(s.assigned),
+		kgo.OnPartitionsRevoked(s.revoked),
+		kgo.OnPartitionsLost(s.revoked),
+		kgo.AdjustFetchOffsetsFn(s.fetchOffsets),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("create the sink's Kafka client: %w", err)
+	}
+	s.client, s.admin = client, kadm.NewClient(client)
+	return s, nil
+}
+
+// ErrLogLost says that Kafka no longer has records that the store has not seen.
+var ErrLogLost = errors.New("records that were never stored are gone from Kafka")
+
+// Run consumes until the context ends, then stores and commits what it holds and
+// leaves the group. It returns an error only for what needs people: ErrLogLost.
+func (s *Sink) Run(ctx context.Context) error {
+	defer s.client.CloseAllowingRebalance()
+	watching, stop := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() { s.watchEnds(watching) })
+	defer watcher.Wait()
+	defer stop()
+
+	backoff := s.config.BackoffMin
+	for {
+		batch, err := s.gather(ctx)
+		if err != nil {
+			return err
+		}
+		// What is in hand is finished even when the context has ended.
+		finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.StoreTimeout)
+		err = s.process(finishing, batch)
+		cancel()
+		if err != nil {
+			s.giveBack(batch, err)
+		}
+		s.client.AllowRebalance()
+		switch {
+		case errors.Is(err, ErrLogLost):
+			return err
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			backoff = s.config.BackoffMin
+		default:
+			select {
+			case <-ctx.Done():
+			case <-time.After(backoff):
+			}
+			backoff = min(2*backoff, s.config.BackoffMax)
+		}
+	}
+}
+
+// gather polls until the batch is full or due.
+func (s *Sink) gather(ctx context.Context) (*batch, error) {
+	b := newBatch()
+	deadline := time.Now().Add(s.config.BatchWaitMax)
+	for !b.full(s.config) && time.Now().Before(deadline) && ctx.Err() == nil {
+		polling, cancel := context.WithDeadline(ctx, deadline)
+		fetches := s.client.PollRecords(polling, s.config.BatchRowsMax-b.records)
+		cancel()
+		if err := s.fetchError(fetches); err != nil {
+			return nil, err
+		}
+		if b.records == 0 && !fetches.Empty() {
+			deadline = time.Now().Add(s.config.BatchWaitMax) // from the first record on
+		}
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) { b.add(p.Partition, p.Records) })
+	}
+	return b, nil
+}
+
+// fetchError sorts out what polling reports: passing faults are the client's to
+// retry; a position that the log no longer has is not.
+func (s *Sink) fetchError(fetches kgo.Fetches) error {
+	var lost error
+	fetches.EachError(func(topic string, partition int32, err error) {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
+		case isOutOfRange(err):
+			lost = fmt.Errorf("%s[%d]: %w: %w", topic, partition, ErrLogLost, err)
+		default:
+			s.log.Warn("poll", zap.String("topic", topic), zap.Int32("partition", partition), zap.Error(err))
+		}
+	})
+	return lost
+}
+
+// process makes the store hold what the batch says and then commits it. After an
+// error nothing is known of the store: the slices have to be taken over again.
+func (s *Sink) process(ctx context.Context, b *batch) error {
+	if err := s.takeOver(ctx); err != nil {
+		return err
+	}
+	parts := s.current(b)
+	if len(parts) > 0 {
+		work, err := s.decode(ctx, parts)
+		if err != nil {
+			return err
+		}
+		if err := s.resolve(ctx, work); err != nil {
+			return err
+		}
+		if err := s.insert(ctx, parts, work); err != nil {
+			return err
+		}
+		s.commit(ctx, parts)
+		s.remember(parts, work)
+	}
+	return s.reportFreshness(ctx)
+}
+
+// insert writes the statements, then the rows, and where an earlier attempt may
+// have been cut short makes the derived tables agree with the ledger.
+func (s *Sink) insert(ctx context.Context, parts []*part, work *work) error {
+	if err := s.timed("statements", func() error { return s.store.InsertStatements(ctx, work.statements) }); err != nil {
+		return fmt.Errorf("insert %d statements: %w", len(work.statements), err)
+	}
+	if len(work.rows) > 0 {
+		if err := s.timed("rows", func() error { return s.store.InsertRows(ctx, work.rows) }); err != nil {
+			return fmt.Errorf("insert %d ledger rows: %w", len(work.rows), err)
+		}
+	}
+	if scope, uncertain := work.uncertain(parts); uncertain {
+		err := s.timed("equalise", func() error {
+			repair, err := s.store.Equalise(ctx, scope)
+			if cells := repair.Total(); cells > 0 {
+				s.metrics.repaired.Add(float64(cells))
+				s.log.Info("derived tables made equal to the ledger", zap.Int64("cells", cells), zap.Int32s("slices", scope.Slices))
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("equalise derived tables: %w", err)
+		}
+	}
+	s.metrics.batches.WithLabelValues("stored").Inc()
+	s.metrics.batchRows.Observe(float64(len(work.statements)))
+	s.metrics.statements.Add(float64(len(work.statements)))
+	s.metrics.rows.Add(float64(len(work.rows)))
+	return nil
+}
+
+// commit moves the group's offsets. A commit that does not get through costs a
+// replay, never money, so it is counted and not retried. The guard refuses it
+// for slices whose session ended meanwhile: Kafka itself would take a stale
+// commit of a member that has rejoined.
+func (s *Sink) commit(ctx context.Context, parts []*part) {
+	offsets := make(map[int32]kgo.EpochOffset, len(parts))
+	for _, p := range parts {
+		offsets[p.slice] = kgo.EpochOffset{Epoch: p.leaderEpoch, Offset: p.last + 1}
+	}
+	guard := func(*kmsg.OffsetCommitRequest) error {
+		for _, p := range parts {
+			if !p.session.alive.Load() {
+				return fmt.Errorf("slice %d: %w", p.slice, errSessionEnded)
+			}
+		}
+		return nil
+	}
+	begin := time.Now()
+	s.client.CommitOffsetsSync(kgo.PreCommitFnContext(ctx, guard), map[string]map[int32]kgo.EpochOffset{s.topic: offsets},
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, err error) {
+			outcome, err := commitOutcome(response, err)
+			s.metrics.commits.WithLabelValues(outcome).Inc()
+			if err != nil {
+				s.log.Warn("commit offsets", zap.Error(err))
+			}
+		})
+	s.metrics.seconds.WithLabelValues("commit").Observe(time.Since(begin).Seconds())
+}
+
+// giveBack forgets what an attempt may have half done: the slices are taken over
+// anew and read again from the first record of the batch.
+func (s *Sink) giveBack(b *batch, cause error) {
+	outcome := "failed"
+	if errors.Is(cause, clickhouse.ErrFenced) {
+		outcome = "fenced"
+	}
+	s.metrics.batches.WithLabelValues(outcome).Inc()
+	s.log.Warn("batch given back", zap.Int("records", b.records), zap.Error(cause))
+	s.mu.Lock()
+	for slice, session := range s.sessions {
+		session.owned = false
+		s.cache.drop(slice)
+	}
+	s.mu.Unlock()
+	rewind := make(map[int32]kgo.EpochOffset, len(b.parts))
+	for slice, p := range b.parts {
+		rewind[slice] = kgo.EpochOffset{Epoch: -1, Offset: p.records[0].Offset}
+	}
+	s.seek(rewind)
+}
+
+// seek sets where consumption goes on. It is called while rebalances are blocked.
+func (s *Sink) seek(offsets map[int32]kgo.EpochOffset) {
+	if len(offsets) > 0 {
+		s.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{s.topic: offsets})
+	}
+}
+
+func (s *Sink) timed(stage string, do func() error) error {
+	begin := time.Now()
+	err := do()
+	s.metrics.seconds.WithLabelValues(stage).Observe(time.Since(begin).Seconds())
+	return err
+}
