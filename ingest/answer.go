@@ -1,0 +1,215 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"revstream/connectors"
+	"revstream/connectors/trackly"
+	"revstream/ingest/stream"
+)
+
+// answer is what goes back to the caller.
+type answer struct {
+	status      int
+	contentType string
+	body        []byte
+	retryAfter  time.Duration
+	// replayed says that it is the stored answer to an Idempotency-Key.
+	replayed bool
+	// accepted and rejected count the records of the request, statements what was
+	// published.
+	accepted, rejected, statements int
+}
+
+const (
+	contentJSON    = "application/json"
+	contentProblem = "application/problem+json"
+)
+
+// jsonAnswer encodes a body whose types cannot fail to encode.
+func jsonAnswer(status int, body any) answer {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(fmt.Sprintf("encode answer: %v", err)) // a programmer's error, recovered and counted
+	}
+	return answer{status: status, contentType: contentJSON, body: text}
+}
+
+// failure is why a request was not served, before it has the shape of a contract.
+type failure struct {
+	status     int
+	code       string // for programs
+	detail     string // for people; nothing internal
+	field      string
+	retryAfter time.Duration
+	cause      error // for the log, if it is ours
+}
+
+func (f *failure) Error() string { return f.code + ": " + f.detail }
+
+// The failures that every door shares.
+func unauthorized() *failure {
+	return &failure{status: http.StatusUnauthorized, code: "unauthorized", detail: "The API key is missing, unknown or revoked."}
+}
+
+func forbidden() *failure {
+	return &failure{status: http.StatusForbidden, code: "forbidden", detail: "The API key may not write revenue."}
+}
+
+func notFound(detail string) *failure {
+	return &failure{status: http.StatusNotFound, code: "not_found", detail: detail}
+}
+
+// failureOf is the table of errors: reject what is the caller's fault (4xx), ask
+// to retry what is ours and temporary (503), and 500 for what must not happen.
+func (s *Server) failureOf(err error) *failure {
+	var known *failure
+	var invalid *connectors.InvalidError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &invalid):
+		status := http.StatusBadRequest
+		if invalid.Code == trackly.CodeTooManyRecords || invalid.Code == "too_many_events" {
+			status = http.StatusRequestEntityTooLarge
+		}
+		return &failure{status: status, code: invalid.Code, detail: invalid.Detail, field: invalid.Field}
+	case errors.Is(err, connectors.ErrBadSignature):
+		return &failure{status: http.StatusBadRequest, code: "bad_signature", detail: "The signature does not verify with any secret of the endpoint."}
+	case errors.Is(err, connectors.ErrMalformed):
+		return &failure{status: http.StatusBadRequest, code: "malformed", detail: "The body cannot be understood."}
+	case errors.Is(err, stream.ErrInvalid):
+		return &failure{status: http.StatusBadRequest, code: "invalid_event", detail: "The event breaks a rule of the encoding.", cause: err}
+	case errors.Is(err, stream.ErrTooLarge):
+		return &failure{status: http.StatusRequestEntityTooLarge, code: "too_large", detail: "The events are too large to be stored."}
+	case errors.Is(err, stream.ErrBusy), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return s.busy(err)
+	default:
+		return &failure{status: http.StatusInternalServerError, code: "internal_error", detail: "The request could not be served.", cause: err}
+	}
+}
+
+func (s *Server) busy(cause error) *failure {
+	return &failure{status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: s.cfg.RetryAfter, cause: cause,
+		detail: "Revenue cannot be stored right now. Send the request again."}
+}
+
+// shape writes a failure as the contract of a door has it.
+type shape func(*failure) answer
+
+// tracklyShape is that of the per-record errors of the bulk contract: the page of
+// the single endpoint lists codes and shows no body.
+func tracklyShape(f *failure) answer {
+	return jsonAnswer(f.status, struct {
+		Success bool   `json:"success"`
+		Code    string `json:"code"`
+		Error   string `json:"error"`
+	}{false, f.code, f.sentence()})
+}
+
+// thrivestackShape is ours: the contract lists statuses and shows no body.
+func thrivestackShape(f *failure) answer {
+	if f.status == http.StatusForbidden { // the contract says 401 for a key without the scope
+		f.status = http.StatusUnauthorized
+	}
+	return jsonAnswer(f.status, struct {
+		Success bool   `json:"success"`
+		Error   string `json:"error"`
+		Message string `json:"message"`
+	}{false, f.code, f.sentence()})
+}
+
+// pulsoraShape is that of the contract's table.
+func pulsoraShape(f *failure) answer {
+	type fault struct {
+		Error string `json:"error"`
+	}
+	switch f.status {
+	case http.StatusUnauthorized:
+		return jsonAnswer(f.status, fault{"Invalid API token"})
+	case http.StatusForbidden:
+		return jsonAnswer(f.status, fault{"Revenue events require secret token"})
+	case http.StatusTooManyRequests:
+		return jsonAnswer(f.status, fault{"Rate limited"})
+	case http.StatusBadRequest:
+		return jsonAnswer(f.status, struct {
+			Message string `json:"message"`
+		}{f.sentence()})
+	default:
+		return jsonAnswer(f.status, fault{f.sentence()})
+	}
+}
+
+// problemShape is RFC 9457, for the doors that are ours.
+func problemShape(f *failure) answer {
+	problem := jsonAnswer(f.status, problem{
+		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status,
+		Detail: f.detail, Code: f.code, Pointer: pointer(f.field),
+	})
+	problem.contentType = contentProblem
+	return problem
+}
+
+// problem is an RFC 9457 body. Code and Pointer are extensions: the code of the
+// error and the JSON pointer of the member at fault.
+type problem struct {
+	Type    string   `json:"type"`
+	Title   string   `json:"title"`
+	Status  int      `json:"status"`
+	Detail  string   `json:"detail"`
+	Code    string   `json:"code,omitempty"`
+	Pointer string   `json:"pointer,omitempty"`
+	Results []result `json:"results,omitempty"`
+}
+
+// sentence names the field, which contracts without a member for it need, unless
+// the detail does.
+func (f *failure) sentence() string {
+	if f.field == "" || strings.Contains(f.detail, f.field) || strings.HasPrefix(f.code, "missing_") || f.code == trackly.CodeMessageNotFound || f.code == trackly.CodeContactNotFound {
+		return f.detail
+	}
+	return f.field + " " + f.detail
+}
+
+// pointer writes a dotted path as a JSON pointer.
+func pointer(path string) string {
+	if path == "" {
+		return ""
+	}
+	return "/" + strings.ReplaceAll(path, ".", "/")
+}
+
+// refuse turns an error into an answer of the shape.
+func (s *Server) refuse(shape shape, err error) answer {
+	f := s.failureOf(err)
+	refusal := shape(f)
+	refusal.retryAfter = f.retryAfter
+	return refusal
+}
+
+// write sends the answer.
+func (a answer) write(c *fiber.Ctx) error {
+	if a.retryAfter > 0 {
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(seconds(a.retryAfter)))
+	}
+	if a.replayed {
+		c.Set(headerReplayed, "true")
+	}
+	if len(a.body) > 0 {
+		c.Set(fiber.HeaderContentType, a.contentType)
+	}
+	return c.Status(a.status).Send(a.body)
+}
+
+// seconds rounds up, for a caller who comes back too early is refused again.
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }

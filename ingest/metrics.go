@@ -1,0 +1,65 @@
+package ingest
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics count what came in at each door and what became of it.
+type metrics struct {
+	requests   *prometheus.CounterVec // by door and status
+	seconds    *prometheus.HistogramVec
+	records    *prometheus.CounterVec // by door and outcome: accepted, rejected, replayed
+	statements *prometheus.CounterVec // published, by door
+	lookups    *prometheus.CounterVec // of registered things, by outcome: hit, miss
+	ignored    *prometheus.CounterVec // webhook deliveries that book nothing, by provider
+	panics     prometheus.Counter
+}
+
+func newMetrics(registerer prometheus.Registerer, inFlight func() int64) (*metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "revstream", Subsystem: "ingest", Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		requests:   counter("requests_total", "Requests answered, by door and HTTP status.", "door", "status"),
+		records:    counter("records_total", "Records of requests, by door and outcome.", "door", "outcome"),
+		statements: counter("statements_total", "Statements acknowledged by Kafka, by door.", "door"),
+		lookups:    counter("lookups_total", "Lookups of messages, contacts, offers and short links, by outcome.", "outcome"),
+		ignored:    counter("webhooks_ignored_total", "Webhook deliveries of a type that is unknown or books nothing, by provider.", "provider"),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "revstream", Subsystem: "ingest", Name: "request_seconds",
+			Help: "Time to answer, Kafka's acknowledgement included, by door.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
+		}, []string{"door"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "revstream", Subsystem: "ingest", Name: "panics_total", Help: "Requests whose handler panicked."}),
+	}
+	inside := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "revstream", Subsystem: "ingest", Name: "requests_in_flight", Help: "Requests being served."},
+		func() float64 { return float64(inFlight()) })
+	var faults []error
+	for _, collector := range []prometheus.Collector{m.requests, m.seconds, m.records, m.statements, m.lookups, m.ignored, m.panics, inside} {
+		faults = append(faults, registerer.Register(collector))
+	}
+	return m, errors.Join(faults...)
+}
+
+func (m *metrics) observe(door string, a answer, took time.Duration) {
+	m.requests.WithLabelValues(door, strconv.Itoa(a.status)).Inc()
+	m.seconds.WithLabelValues(door).Observe(took.Seconds())
+	if a.replayed {
+		m.records.WithLabelValues(door, "replayed").Inc()
+		return
+	}
+	m.records.WithLabelValues(door, "accepted").Add(float64(a.accepted))
+	m.records.WithLabelValues(door, "rejected").Add(float64(a.rejected))
+	m.statements.WithLabelValues(door).Add(float64(a.statements))
+}
+
+func (m *metrics) lookup(found bool) {
+	outcome := "miss"
+	if found {
+		outcome = "hit"
+	}
+	m.lookups.WithLabelValues(outcome).Inc()
+}

@@ -1,0 +1,259 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"revstream/connectors"
+	"revstream/ingest/control"
+	"revstream/ingest/stream"
+)
+
+// Dependencies are what a Server works with. All are required but Now. The server
+// closes none of them.
+type Dependencies struct {
+	Producer  *stream.Producer
+	Directory *control.Directory
+	// Messages, Transactions and Idempotency are the tables of the topics of these
+	// names.
+	Messages, Transactions, Idempotency *stream.Table
+	// Decoders are the webhook connectors by provider, the {provider} of the route.
+	Decoders   map[string]connectors.Decode
+	Registerer prometheus.Registerer
+	Log        *zap.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Server accepts revenue.
+type Server struct {
+	cfg Config
+	Dependencies
+	clock     clock
+	limits    *limits
+	gate      gate
+	zstd      *zstd.Decoder
+	running   keySet                       // idempotency keys being served
+	stripes   stripes                      // one request per transaction at a time
+	sightings *lru.Cache[string, sighting] // Pulsora events of late
+	metrics   *metrics
+}
+
+// New makes a server; it starts nothing. The error is a fault of the
+// configuration or of the dependencies.
+func New(cfg Config, deps Dependencies) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("ingest configuration: %w", err)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	s := &Server{cfg: cfg, Dependencies: deps, clock: clock{now: deps.Now}, gate: gate{most: int64(cfg.RequestsInFlightMax)}}
+	s.stripes.init()
+	var err error
+	if s.limits, err = newLimits(cfg); err != nil {
+		return nil, err
+	}
+	if s.sightings, err = lru.New[string, sighting](cfg.RecentEventsMax); err != nil {
+		return nil, fmt.Errorf("make cache of recent events: %w", err)
+	}
+	if s.zstd, err = newZstdReader(cfg); err != nil {
+		return nil, fmt.Errorf("make zstd decoder: %w", err)
+	}
+	if s.metrics, err = newMetrics(deps.Registerer, s.gate.inside.Load); err != nil {
+		return nil, fmt.Errorf("register ingest metrics: %w", err)
+	}
+	return s, nil
+}
+
+// Run drops the answers to old idempotency keys from time to time until ctx ends.
+func (s *Server) Run(ctx context.Context) {
+	ticker := time.NewTicker(s.cfg.IdempotencySweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.Log.Warn("sweep idempotency keys", zap.Error(err))
+			}
+		}
+	}
+}
+
+// Routes mounts every route of this package on the app, which NewApp made.
+func (s *Server) Routes(app *fiber.App) {
+	for _, d := range s.doors() {
+		handler := s.handle(d.name, d.shape, func(ctx context.Context, c *fiber.Ctx) (answer, error) { return s.pass(ctx, c, d) })
+		for _, path := range d.paths {
+			app.Add(d.method, path, handler)
+		}
+	}
+	app.Post("/webhooks/:provider/:endpoint", s.handle("webhook", problemShape, s.postWebhook))
+}
+
+// door is one operation of an API: where it is, how it says no, and what it does.
+type door struct {
+	name   string
+	method string
+	paths  []string
+	shape  shape
+	// serve does the work for an authenticated request. A nil error means that
+	// what the answer claims is durable.
+	serve func(context.Context, request) (answer, error)
+	// tokenOf finds the token in the body, for a contract that has it there.
+	tokenOf func(body []byte) string
+}
+
+func (s *Server) doors() []door {
+	transactions := []string{"/revenue/transactions"}
+	return []door{
+		{name: "trackly.revenue", method: http.MethodPost, paths: []string{"/api/v2/revenue", "/v2/revenue"}, shape: tracklyShape, serve: s.postRevenue},
+		{name: "trackly.bulk", method: http.MethodPost, paths: []string{"/api/v2/revenue/bulk", "/v2/revenue/bulk"}, shape: tracklyShape, serve: s.postRevenueBulk},
+		{name: "trackly.messages", method: http.MethodPost, paths: []string{"/api/v2/messages", "/v2/messages"}, shape: tracklyShape, serve: s.postMessages},
+		{name: "thrivestack.create", method: http.MethodPost, paths: transactions, shape: thrivestackShape, serve: s.postTransaction},
+		{name: "thrivestack.update", method: http.MethodPut, paths: transactions, shape: thrivestackShape, serve: s.putTransaction},
+		{name: "thrivestack.delete", method: http.MethodDelete, paths: transactions, shape: thrivestackShape, serve: s.deleteTransaction},
+		{name: "pulsora", method: http.MethodPost, paths: []string{"/api/ingest"}, shape: pulsoraShape, serve: s.postIngest, tokenOf: pulsoraToken},
+		{name: "native", method: http.MethodPost, paths: []string{"/v1/events"}, shape: problemShape, serve: s.postEvents},
+	}
+}
+
+// request is what a door has to do with, after all that doors have in common.
+type request struct {
+	door        string
+	key         control.Key
+	workspace   control.Workspace
+	receivedAt  time.Time
+	contentType string
+	// body is valid until the door has answered; what is kept has to be copied.
+	body []byte
+	// headerToken is the one that the headers carried; it may be empty if the body
+	// did.
+	headerToken string
+	// idempotencyKey is that of the header; it may be empty.
+	idempotencyKey string
+}
+
+// handle wraps an operation in what all have in common: the gate, the deadline,
+// the recovery of panics, the shape of errors, the metrics.
+func (s *Server) handle(name string, shape shape, pass func(context.Context, *fiber.Ctx) (answer, error)) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		begin := time.Now()
+		a := s.guard(c, name, shape, pass)
+		s.metrics.observe(name, a, time.Since(begin))
+		return a.write(c)
+	}
+}
+
+func (s *Server) guard(c *fiber.Ctx, name string, shape shape, pass func(context.Context, *fiber.Ctx) (answer, error)) (a answer) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.metrics.panics.Inc()
+			s.Log.Error("panic while serving a request", zap.String("door", name), zap.Any("panic", fault), zap.Stack("stack"))
+			a = s.refuse(shape, errors.New("panic"))
+		}
+	}()
+	if !s.gate.enter() {
+		return s.refuse(shape, s.busy(nil))
+	}
+	defer s.gate.leave()
+	ctx, cancel := context.WithTimeout(c.UserContext(), s.cfg.RequestTimeout)
+	defer cancel()
+	a, err := pass(ctx, c)
+	if err != nil {
+		if f := s.failureOf(err); f.cause != nil {
+			s.Log.Warn("request not served", zap.String("door", name), zap.Int("status", f.status), zap.Error(f.cause))
+		}
+		return s.refuse(shape, err)
+	}
+	return a
+}
+
+// pass lets a request through to its door: who is it, may they, how often, what
+// do they send, and have they sent it before.
+func (s *Server) pass(ctx context.Context, c *fiber.Ctx, d door) (answer, error) {
+	r := request{door: d.name, headerToken: headerToken(c), contentType: c.Get(fiber.HeaderContentType)}
+	var err error
+	if d.tokenOf == nil || r.headerToken != "" {
+		if r.key, err = s.authenticate(r.headerToken); err != nil {
+			return answer{}, err
+		}
+	}
+	if r.body, err = s.readBody(c); err != nil {
+		return answer{}, err
+	}
+	if r.key.ID == "" {
+		if r.key, err = s.authenticate(d.tokenOf(r.body)); err != nil {
+			return answer{}, err
+		}
+	}
+	quota := s.limits.take(r.key, s.Now())
+	quota.show(c)
+	if !quota.allowed {
+		return answer{}, &failure{status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: quota.retryAfter,
+			detail: "Too many requests with this API key."}
+	}
+	if !mayWrite(r.key) {
+		return answer{}, forbidden()
+	}
+	if r.workspace, err = s.workspaceOf(r.key); err != nil {
+		return answer{}, err
+	}
+	if r.idempotencyKey, err = idempotencyKey(c, d.method); err != nil {
+		return answer{}, err
+	}
+	r.receivedAt = s.clock.next()
+	return s.once(ctx, r, d.serve)
+}
+
+// headerToken is the API key from any of the headers that the contracts name.
+func headerToken(c *fiber.Ctx) string {
+	for _, name := range [...]string{"X-Api-Key", "X-API-Token"} {
+		if token := strings.TrimSpace(c.Get(name)); token != "" {
+			return token
+		}
+	}
+	scheme, token, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// authenticate finds the key; it says nothing of why there is none.
+func (s *Server) authenticate(token string) (control.Key, error) {
+	if token == "" {
+		return control.Key{}, unauthorized()
+	}
+	key, err := s.Directory.Authenticate(token)
+	if err != nil {
+		return control.Key{}, unauthorized()
+	}
+	return key, nil
+}
+
+func mayWrite(key control.Key) bool {
+	return !key.Public && slices.Contains(key.Scopes, control.ScopeRevenueWrite)
+}
+
+// workspaceOf is the key's workspace.
+func (s *Server) workspaceOf(key control.Key) (control.Workspace, error) {
+	workspace, known := s.Directory.Workspace(key.Workspace)
+	if !known {
+		return control.Workspace{}, unauthorized()
+	}
+	return workspace, nil
+}
