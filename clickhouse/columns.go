@@ -27,6 +27,7 @@ type scratch struct {
 	times    []time.Time
 	order    []int32
 	sortKeys []sortKey
+	families []groupFamily
 }
 
 // fillWith gathers a value of each row, in the given order, and appends them to
@@ -97,12 +98,26 @@ func storable(t time.Time) time.Time {
 	}
 }
 
-// fillBatch fills the whole block, column by column.
+// blockRows is how many rows are sent at a time. The server puts the blocks of an
+// insert together again before it writes (see insertSettings), so it is still
+// one part; but it can read one block while the next is made, and the buffers of
+// a small block are reused where those of a large one would grow by copying.
+const blockRows = 4096
+
+// fillBatch fills the block column by column and sends it, piece by piece.
 func fillBatch[R any](batch driver.Batch, columns []column[R], rows []R, order []int32, spare *scratch) error {
-	for i := range columns {
-		if err := columns[i].fill(batch.Column(i), rows, order, spare); err != nil {
-			return fmt.Errorf("column %s: %w", columns[i].name, err)
+	for {
+		count := min(len(order), blockRows)
+		for i := range columns {
+			if err := columns[i].fill(batch.Column(i), rows, order[:count], spare); err != nil {
+				return fmt.Errorf("column %s: %w", columns[i].name, err)
+			}
+		}
+		if order = order[count:]; len(order) == 0 {
+			return nil
+		}
+		if err := batch.Flush(); err != nil {
+			return err
 		}
 	}
-	return nil
 }

@@ -70,6 +70,9 @@ type Config struct {
 	// RepairRowsMax is how many ledger rows one statement of Equalise compares;
 	// it bounds its memory.
 	RepairRowsMax int `koanf:"repair_rows_max"`
+	// RepairMemoryBytesMax bounds one statement of Equalise or Check; above half
+	// of it, sums spill to disk.
+	RepairMemoryBytesMax int64 `koanf:"repair_memory_bytes_max"`
 	// DifferencesMax is how many differing cells Check lists.
 	DifferencesMax int `koanf:"differences_max"`
 }
@@ -77,27 +80,28 @@ type Config struct {
 // DefaultConfig is for a single server on this machine.
 func DefaultConfig() Config {
 	return Config{
-		Addresses:           []string{"127.0.0.1:9000"},
-		Database:            "revstream",
-		User:                "default",
-		Engine:              EnginePlain,
-		Durable:             true,
-		DialTimeout:         5 * time.Second,
-		InsertTimeout:       20 * time.Second,
-		StateTimeout:        20 * time.Second,
-		TakeOverTimeout:     30 * time.Second,
-		MaintenanceTimeout:  10 * time.Minute,
-		QueryTimeout:        30 * time.Second,
-		QueryRowsReadMax:    2_000_000_000,
-		QueryBytesReadMax:   200 << 30,
-		QueryResultRowsMax:  1_000_000,
-		QueryMemoryBytesMax: 2 << 30,
-		ConnectionsMax:      16,
-		ConnectionsIdleMax:  8,
-		ConnectionLifetime:  time.Hour,
-		StateKeysMax:        20_000,
-		RepairRowsMax:       5_000_000,
-		DifferencesMax:      100,
+		Addresses:            []string{"127.0.0.1:9000"},
+		Database:             "revstream",
+		User:                 "default",
+		Engine:               EnginePlain,
+		Durable:              true,
+		DialTimeout:          5 * time.Second,
+		InsertTimeout:        20 * time.Second,
+		StateTimeout:         20 * time.Second,
+		TakeOverTimeout:      30 * time.Second,
+		MaintenanceTimeout:   10 * time.Minute,
+		QueryTimeout:         30 * time.Second,
+		QueryRowsReadMax:     2_000_000_000,
+		QueryBytesReadMax:    200 << 30,
+		QueryResultRowsMax:   1_000_000,
+		QueryMemoryBytesMax:  2 << 30,
+		ConnectionsMax:       16,
+		ConnectionsIdleMax:   8,
+		ConnectionLifetime:   time.Hour,
+		StateKeysMax:         20_000,
+		RepairRowsMax:        2_000_000,
+		RepairMemoryBytesMax: 512 << 20,
+		DifferencesMax:       100,
 	}
 }
 
@@ -134,6 +138,7 @@ func (c Config) Validate() error {
 	check(c.ConnectionsIdleMax > 0 && c.ConnectionsIdleMax <= c.ConnectionsMax, "clickhouse: connections_idle_max %d is not in 1..%d", c.ConnectionsIdleMax, c.ConnectionsMax)
 	check(c.StateKeysMax > 0, "clickhouse: state_keys_max is not positive")
 	check(c.RepairRowsMax >= 10_000, "clickhouse: repair_rows_max is less than 10000")
+	check(c.RepairMemoryBytesMax >= 64<<20, "clickhouse: repair_memory_bytes_max is less than 64 MiB")
 	check(c.DifferencesMax > 0, "clickhouse: differences_max is not positive")
 	check(c.TakeOverTimeout > c.InsertTimeout, "clickhouse: take_over_timeout %v is not longer than insert_timeout %v", c.TakeOverTimeout, c.InsertTimeout)
 	return errors.Join(problems...)

@@ -25,6 +25,7 @@ var (
 const (
 	codeConstraintViolated = 469
 	codeUnknownTable       = 60
+	codeThrowIf            = 395
 	codeTableExists        = 57
 	codeDatabaseExists     = 82
 )

@@ -80,9 +80,9 @@ func insert[R any](ctx context.Context, s *Store, into *table[R], rows []R, orde
 		return fmt.Errorf("inserting into %s: %w", into.name, classify(err))
 	}
 	if err := fillBatch(batch, into.columns, rows, order, spare); err != nil {
-		// Its only errors are of type: nothing was sent, and Abort has no other.
+		// Abort closes the connection, upon which the server drops what it has.
 		_ = batch.Abort()
-		return fmt.Errorf("inserting into %s: %w", into.name, err)
+		return fmt.Errorf("inserting into %s: %w", into.name, classify(err))
 	}
 	if err := batch.Send(); err != nil {
 		return fmt.Errorf("inserting %d rows into %s: %w", len(rows), into.name, classify(err))
@@ -95,8 +95,9 @@ func (s *Store) insertSettings() clickhouse.Settings {
 	return clickhouse.Settings{
 		"max_execution_time": int(s.config.InsertTimeout.Seconds()) + 1,
 		"async_insert":       0,
-		// Larger than any block that is sent, so that none is cut.
-		"min_insert_block_size_rows":  0,
+		// All blocks of an insert are put together, whatever their size: all rows
+		// land or none.
+		"min_insert_block_size_rows":  insertRowsMax,
 		"min_insert_block_size_bytes": 0,
 		"max_insert_threads":          1,
 		"parallel_view_processing":    1,
@@ -108,6 +109,9 @@ func (s *Store) insertSettings() clickhouse.Settings {
 		"log_queries":                            0,
 	}
 }
+
+// insertRowsMax is more rows than any batch has.
+const insertRowsMax = 1 << 30
 
 // writeID is the id of a query that writes: which slices, each with the epoch
 // that the writer believes to have. TakeOver reads it back.

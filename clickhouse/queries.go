@@ -3,7 +3,10 @@ package clickhouse
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
+	"strings"
+	"text/template"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
@@ -14,22 +17,44 @@ var queryFiles embed.FS
 // queries are the statements of sql/*.sql.
 type queries struct {
 	fence, raiseFence, runningWrites, killWrites, highWater, highestEpochs string
+	groupStatements, groupHeld, groupRows, groupHashes                     string
+	saveProgress, completeThrough                                          string
+	chunks, slices                                                         string
+	// By derived table.
+	equalise, check map[string]string
 }
 
+// loadQueries renders the embedded files. Those of repair and check are made of
+// one comparison per table, so that what is mended is what is found.
 func loadQueries() (queries, error) {
-	var q queries
+	q := queries{equalise: map[string]string{}, check: map[string]string{}}
+	files, err := template.ParseFS(queryFiles, "sql/*.sql")
+	if err != nil {
+		return q, fmt.Errorf("parsing the embedded queries: %w", err)
+	}
+	render := func(name string) string {
+		var text strings.Builder
+		if renderError := files.ExecuteTemplate(&text, name+".sql", nil); renderError != nil {
+			err = errors.Join(err, fmt.Errorf("embedded query %s: %w", name, renderError))
+		}
+		return text.String()
+	}
 	for name, into := range map[string]*string{
 		"fence": &q.fence, "raise_fence": &q.raiseFence,
 		"running_writes": &q.runningWrites, "kill_writes": &q.killWrites,
 		"high_water": &q.highWater, "highest_epochs": &q.highestEpochs,
+		"group_statements": &q.groupStatements, "group_held": &q.groupHeld,
+		"group_rows": &q.groupRows, "group_hashes": &q.groupHashes,
+		"save_progress": &q.saveProgress, "complete_through": &q.completeThrough,
+		"chunks": &q.chunks, "slices": &q.slices,
 	} {
-		text, err := queryFiles.ReadFile("sql/" + name + ".sql")
-		if err != nil {
-			return queries{}, fmt.Errorf("embedded query %s: %w", name, err)
-		}
-		*into = string(text)
+		*into = render(name)
 	}
-	return q, nil
+	for _, table := range derivedTables {
+		q.equalise[table] = render("equalise_" + table)
+		q.check[table] = render("check_" + table)
+	}
+	return q, err
 }
 
 // selectRows is Select for the Store's own questions: the context bounds them.

@@ -1,7 +1,6 @@
 package clickhouse
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -143,32 +142,4 @@ func rowDimensionColumns() []column[Row] {
 		flag("imported", func(r *Row) bool { return r.Imported }),
 		text("metadata", func(r *Row) string { return unsafeText(r.Metadata) }),
 	}
-}
-
-// sortKey orders rows by a table's key without touching the rows again: the
-// first bytes of the group decide almost always.
-type sortKey struct {
-	workspace, group string
-	at               int64
-	index            int32
-}
-
-// sorted gives the order of rows by (workspace, group, at). Sorting here, where
-// only indexes move, is cheaper than in the server, where every column does.
-func (s *scratch) sorted(count int, key func(i int) (workspace, group string, at int64)) []int32 {
-	keys := s.sortKeys[:0]
-	for i := range count {
-		workspace, group, at := key(i)
-		keys = append(keys, sortKey{workspace, group, at, int32(i)})
-	}
-	slices.SortFunc(keys, func(a, b sortKey) int {
-		return cmp.Or(cmp.Compare(a.workspace, b.workspace), cmp.Compare(a.group, b.group), cmp.Compare(a.at, b.at), cmp.Compare(a.index, b.index))
-	})
-	order := s.order[:0]
-	for i := range keys {
-		order = append(order, keys[i].index)
-	}
-	clear(keys)
-	s.sortKeys, s.order = keys, order
-	return order
 }

@@ -1,0 +1,79 @@
+package clickhouse
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestMigrateTwiceAndByManyAtOnce(t *testing.T) {
+	store := openEmpty(t)
+	engine := store.config.Addresses[0]
+	var group sync.WaitGroup
+	errs := make([]error, 6)
+	for i := range errs {
+		group.Go(func() {
+			other, err := Open(t.Context(), store.config, store.log, newRegistry())
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			defer other.Close()
+			errs[i] = other.Migrate(t.Context())
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			t.Errorf("migrating at %s beside others: %v", engine, err)
+		}
+	}
+	must(t, store.Migrate(t.Context()))
+	migrations, err := store.migrations()
+	must(t, err)
+	applied := count(t, store, "SELECT uniqExact(version_id) FROM schema_versions WHERE is_applied AND version_id > 0")
+	if int(applied) != len(migrations) {
+		t.Errorf("%d versions are recorded, want %d", applied, len(migrations))
+	}
+}
+
+// The columns that Go fills are all those of the tables, in their order.
+func TestColumnsMatchTheSchema(t *testing.T) {
+	store := open(t)
+	for table, columns := range map[string][]string{
+		"events": names(statementColumns()), "ledger": names(rowColumns()), "entries": names(rowColumns()),
+	} {
+		got, _, err := Select[string](t.Context(), store,
+			"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String} ORDER BY position",
+			Named{"table", table})
+		must(t, err)
+		if !slices.Equal(got, columns) {
+			t.Errorf("%s has columns\n%v\nbut Go fills\n%v", table, got, columns)
+		}
+	}
+}
+
+func names[R any](columns []column[R]) []string {
+	var list []string
+	for _, column := range columns {
+		list = append(list, column.name)
+	}
+	return list
+}
+
+func TestReplicatedEnginesAreNamedInFull(t *testing.T) {
+	schema := schema{Database: "d", Replicated: true, Durable: true}
+	for _, file := range []string{"schema/00001_fence.sql", "schema/00002_events.sql", "schema/00003_ledger.sql", "schema/00004_revenue.sql", "schema/00005_progress_and_rates.sql"} {
+		list, err := schema.render(file)
+		must(t, err)
+		for _, statement := range list {
+			if strings.Contains(statement, "CREATE TABLE") && !strings.Contains(statement, "Replicated") && !strings.Contains(statement, "KeeperMap('/revstream/d/fence')") {
+				t.Errorf("%s: a table is not replicated:\n%s", file, statement)
+			}
+			if strings.Contains(statement, "joinGet") {
+				t.Errorf("%s: a replicated table asks the fence of one server:\n%s", file, statement)
+			}
+		}
+	}
+}

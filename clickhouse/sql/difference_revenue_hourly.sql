@@ -1,0 +1,48 @@
+SELECT
+    workspace, live, hour, currency, kind, provider, recurring, slice,
+    sum(d.entries) AS entries,
+    sum(d.positive) AS positive,
+    sum(d.amount) AS amount,
+    sum(d.tax) AS tax,
+    sum(d.fee) AS fee,
+    sum(d.discount) AS discount
+FROM
+(
+    SELECT
+        workspace,
+        live,
+        toStartOfHour({{template "bounded"}}) AS hour,
+        currency,
+        kind,
+        provider,
+        recurring,
+        slice,
+        toInt64(l.sign) AS entries,
+        toInt64(l.sign * (l.amount > 0)) AS positive,
+        toInt64(l.sign * l.amount) AS amount,
+        toInt64(l.sign * l.tax) AS tax,
+        toInt64(l.sign * l.fee) AS fee,
+        toInt64(l.sign * l.discount) AS discount
+    FROM ledger AS l
+    WHERE {{template "slices and workspaces"}} AND family IN ('cash', 'lifecycle') AND {{template "hours"}}
+    UNION ALL
+    SELECT
+        workspace,
+        live,
+        hour,
+        currency,
+        kind,
+        provider,
+        recurring,
+        slice,
+        -revenue_hourly.entries AS entries,
+        -revenue_hourly.positive AS positive,
+        -revenue_hourly.amount AS amount,
+        -revenue_hourly.tax AS tax,
+        -revenue_hourly.fee AS fee,
+        -revenue_hourly.discount AS discount
+    FROM revenue_hourly
+    WHERE {{template "slices and workspaces"}} AND {{template "hours"}}
+) AS d
+GROUP BY workspace, live, hour, currency, kind, provider, recurring, slice
+HAVING entries != 0 OR positive != 0 OR amount != 0 OR tax != 0 OR fee != 0 OR discount != 0

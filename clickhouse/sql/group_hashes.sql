@@ -1,0 +1,3 @@
+SELECT group_hash
+FROM events
+WHERE slice = {slice:UInt16}

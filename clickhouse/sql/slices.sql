@@ -1,0 +1,14 @@
+SELECT DISTINCT slice
+FROM
+(
+    SELECT DISTINCT slice FROM ledger
+    UNION ALL
+    SELECT DISTINCT slice FROM entries
+    UNION ALL
+    SELECT DISTINCT slice FROM revenue_hourly
+    UNION ALL
+    SELECT DISTINCT slice FROM revenue_daily
+    UNION ALL
+    SELECT DISTINCT slice FROM mrr_daily
+)
+ORDER BY slice
