@@ -56,8 +56,9 @@ func OpenTable(ctx context.Context, cfg Config, topic, dir string, log *zap.Logg
 	if !isTopicName(topic) {
 		return nil, fmt.Errorf("open table: %w: %q is not a topic name", ErrTopic, topic)
 	}
+	labelled := reg
 	if reg != nil {
-		reg = prometheus.WrapRegistererWith(prometheus.Labels{"topic": topic}, reg)
+		labelled = prometheus.WrapRegistererWith(prometheus.Labels{"topic": topic}, reg)
 	}
 	t := &Table{
 		cfg: cfg, topic: topic, log: log.Named("table").With(zap.String("topic", topic)),
@@ -65,7 +66,7 @@ func OpenTable(ctx context.Context, cfg Config, topic, dir string, log *zap.Logg
 	}
 	t.barrier.ask = t.end
 	var err error
-	if t.unregister, err = register(reg, t.metrics.collectors()); err != nil {
+	if t.unregister, err = register(labelled, t.metrics.collectors()); err != nil {
 		return nil, fmt.Errorf("register metrics of table %s: %w", topic, err)
 	}
 	if err := t.open(ctx, dir, reg); err != nil {
@@ -91,7 +92,9 @@ func (t *Table) open(ctx context.Context, dir string, reg prometheus.Registerer)
 	t.applied = t.store.markNow().offset
 	from := kgo.NewOffset().At(t.applied)
 	opts := append(producerOpts(t.cfg), readOpts(t.cfg, t.topic, from, tableFetchBytes)...)
-	if t.client, err = newClient(t.cfg, "table", t.log, reg, opts...); err != nil {
+	// The client's own metrics have a label topic already, so the name tells the
+	// clients of several tables apart.
+	if t.client, err = newClient(t.cfg, "table-"+t.topic, t.log, reg, opts...); err != nil {
 		return errors.Join(err, t.store.close())
 	}
 	run, cancel := context.WithCancel(context.Background())
