@@ -1,0 +1,107 @@
+package sink
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"revstream/clickhouse"
+	"revstream/clickhouse/embedded/enginetest"
+	"revstream/ingest/revenue"
+)
+
+// benchEvents are new payments of many customers, as a busy shop sends them.
+func benchEvents(n, generation int) []revenue.Event {
+	begin := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+	events := make([]revenue.Event, n)
+	for i := range events {
+		id := fmt.Sprintf("pi_%d_%08d", generation, i)
+		at := begin.Add(time.Duration(i) * time.Second)
+		events[i] = revenue.Event{
+			Workspace: fmt.Sprintf("shop-%d", i%20), Provider: "stripe", Account: "acct_1", Livemode: true,
+			ObjectID: id, Kind: revenue.KindCharge, Group: revenue.GroupName("stripe", "acct_1", true, id), Version: 1,
+			OccurredAt: at, ReceivedAt: at.Add(time.Second), Amount: int64(100 + i%9900), Tax: 19, Currency: "USD",
+			Dimensions: revenue.Dimensions{Customer: fmt.Sprintf("cus_%06d", i%50_000), Payment: id, Product: "prod_1", Plan: "pro", ExternalID: id},
+			Delivery:   revenue.Delivery{ID: "evt_" + id, Type: "payment_intent.succeeded", APIVersion: "2025-03-31.basil"},
+		}
+	}
+	return events
+}
+
+const benchBatch = 100_000
+
+// BenchmarkSink is events per second from Kafka into ledger, entries and rollups.
+func BenchmarkSink(b *testing.B) {
+	r := newRig(b, enginetest.Start(b), enginetest.DatabaseName(b))
+	stop := r.start(b, DefaultConfig())
+	r.await(b)
+	generation := 0
+	for b.Loop() {
+		b.StopTimer()
+		stop()
+		generation++
+		r.publish(b, benchEvents(benchBatch, generation))
+		b.StartTimer()
+		stop = r.start(b, DefaultConfig())
+		r.awaitRows(b, int64(generation)*benchBatch)
+	}
+	b.ReportMetric(float64(benchBatch)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	b.ReportMetric(float64(memory.Sys)/(1<<20), "MiB")
+}
+
+func (r *rig) awaitRows(b *testing.B, want int64) {
+	type count struct {
+		Rows int64 `ch:"rows"`
+	}
+	for {
+		rows, _, err := clickhouse.Select[count](b.Context(), r.store, "SELECT count()::Int64 AS rows FROM ledger")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if rows[0].Rows >= want {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// BenchmarkSinkFloor is the floor beside it: the same rows into the same tables,
+// already decoded and folded, 50,000 a batch, nothing read and nothing committed.
+func BenchmarkSinkFloor(b *testing.B) {
+	r := newRig(b, enginetest.Start(b), enginetest.DatabaseName(b))
+	taken, err := r.store.TakeOver(b.Context(), "bench", []int32{0})
+	if err != nil {
+		b.Fatal(err)
+	}
+	generation := 0
+	for b.Loop() {
+		b.StopTimer()
+		generation++
+		statements, rows := floorRows(generation, taken[0].Epoch)
+		b.StartTimer()
+		for begin := 0; begin < benchBatch; begin += 50_000 {
+			if err := r.store.InsertStatements(b.Context(), statements[begin:begin+50_000]); err != nil {
+				b.Fatal(err)
+			}
+			if err := r.store.InsertRows(b.Context(), rows[begin:begin+50_000]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(benchBatch)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func floorRows(generation int, epoch uint64) ([]clickhouse.Statement, []clickhouse.Row) {
+	events := benchEvents(benchBatch, generation)
+	statements, rows := make([]clickhouse.Statement, len(events)), make([]clickhouse.Row, len(events))
+	encoded := make([]byte, 480)
+	for i := range events {
+		position := clickhouse.Position{Slice: 0, Epoch: epoch, Offset: int64(generation*benchBatch + i), TopicID: "bench"}
+		statements[i] = clickhouse.Statement{Position: position, Event: events[i], Encoded: encoded}
+		rows[i] = clickhouse.Row{Position: position, LedgerRow: revenue.Ledger(events[i : i+1])[0]}
+	}
+	return statements, rows
+}

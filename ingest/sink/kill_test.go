@@ -1,0 +1,38 @@
+package sink
+
+import (
+	"net"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"revstream/clickhouse/embedded"
+)
+
+// kill ends the engine's child the hard way and waits for its end.
+func kill(t testing.TB, engine *embedded.Engine) {
+	t.Helper()
+	if err := syscall.Kill(engine.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-engine.Wait():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the killed child did not end")
+	}
+	_ = engine.Stop(t.Context()) // gives the folder back; that the child died is known
+}
+
+func portOf(t testing.TB, address string) int {
+	t.Helper()
+	_, text, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
