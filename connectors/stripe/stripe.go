@@ -162,6 +162,10 @@ func newReader(s *source, delivery *connectors.Delivery, envelope object) *reade
 	if d.about.ID == "" || d.kind == "" {
 		d.invalid("id", "an event has an id and a type")
 	}
+	// The first disputes (2013) had no id of their own, one to a charge.
+	if d.object != nil && d.object.text("object") == "dispute" && d.object["id"] == nil {
+		d.object["id"] = d.object["charge"]
+	}
 	if d.object.id("id") == "" {
 		d.invalid("data.object.id", "is required")
 	}

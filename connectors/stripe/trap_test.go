@@ -49,6 +49,23 @@ func TestTrap05PaidOutOfBand(t *testing.T) {
 	}
 }
 
+func TestTrap03AuthorisationBeforeAmountCaptured(t *testing.T) {
+	for text, want := range map[string]int64{
+		`{"type":"charge.succeeded","created":1767225600,"object":{"id":"ch_1","amount":1000,"captured":false,"currency":"usd","created":1767225600}}`:                        0,
+		`{"type":"charge.succeeded","created":1767225600,"object":{"id":"ch_1","amount":1000,"captured":true,"currency":"usd","created":1767225600}}`:                         1000,
+		`{"type":"charge.captured","created":1767225600,"object":{"id":"ch_1","amount":1000,"amount_refunded":400,"captured":true,"currency":"usd","created":1767225600}}`:    600,
+		`{"type":"charge.succeeded","created":1767225600,"object":{"id":"ch_1","amount":1000,"captured":true,"currency":"usd","created":1767225600,"payment_intent":"pi_1"}}`: 0,
+	} {
+		var got int64
+		for _, e := range decodeOne(t, text).Events {
+			got += e.Amount
+		}
+		if got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
+		}
+	}
+}
+
 func TestTrap06CustomerBalanceIsNotCash(t *testing.T) {
 	e := one(t, `{"type":"invoice.paid","created":1767225600,"object":{"id":"in_1","amount_due":6000,"amount_paid":6000,"total":12000,"tax":2000,"starting_balance":-6000,"ending_balance":0,"currency":"usd","customer":"cus_1"}}`)
 	if e.Amount != 6000 || e.Tax != 1000 {
@@ -59,6 +76,18 @@ func TestTrap06CustomerBalanceIsNotCash(t *testing.T) {
 func TestTrap07PartialPayments(t *testing.T) {
 	runScenario(t, "partial_payments")
 	runScenario(t, "one_payment_for_two_invoices")
+}
+
+func TestTrap07ExpandedPayments(t *testing.T) {
+	events := decodeOne(t, `{"type":"invoice.paid","created":1767225600,"object":{"id":"in_1","amount_paid":2000,"currency":"usd","customer":"cus_1","payments":{"object":"list","data":[
+		{"id":"inpay_1","amount_paid":500,"status":"paid","payment":{"type":"payment_intent","payment_intent":"pi_1"}},
+		{"id":"inpay_2","amount_paid":900,"status":"paid","payment":{"type":"payment_intent","payment_intent":{"id":"pi_2","object":"payment_intent"}}},
+		{"id":"inpay_3","amount_paid":600,"status":"paid","payment":{"type":"payment_intent","payment_intent":"pi_1"}},
+		{"id":"inpay_4","amount_paid":null,"status":"canceled","payment":{"type":"payment_intent","payment_intent":"pi_3"}}]}}}`).Events
+	if len(events) != 3 || events[0].Payment != "pi_1" || events[1].ObjectID != "pi_1:in_1" || events[1].Amount != 1100 ||
+		events[2].ObjectID != "pi_2:in_1" || events[2].Amount != 900 || !strings.HasSuffix(events[2].Group, "|pi_2") {
+		t.Errorf("%+v", events)
+	}
 }
 
 func TestTrap08CumulativeRefunds(t *testing.T) {
@@ -82,6 +111,21 @@ func TestTrap11RefundFailsLater(t *testing.T) { runScenario(t, "refund_fails_lat
 func TestTrap12Disputes(t *testing.T) {
 	for _, name := range []string{"dispute_won", "dispute_won_fee_returned", "dispute_lost", "dispute_lost_withdrawal_missed", "dispute_inquiry"} {
 		runScenario(t, name)
+	}
+}
+
+func TestTrap12MovementsThatDoNotShow(t *testing.T) {
+	for kind, want := range map[string]revenue.Kind{
+		"charge.dispute.funds_withdrawn": revenue.KindDispute, "charge.dispute.funds_reinstated": revenue.KindDisputeReversal,
+	} {
+		e := one(t, `{"type":"`+kind+`","created":1770000000,"object":{"id":"dp_1","amount":4995,"currency":"usd","charge":"ch_1","status":"needs_response","created":1769000000,"balance_transactions":[]}}`)
+		if e.Kind != want || e.Amount != 4995 || e.OccurredAt.Unix() != 1770000000 || e.Original != "ch_1" {
+			t.Errorf("%s: %+v", kind, e)
+		}
+	}
+	e := one(t, `{"type":"charge.dispute.closed","created":1770000000,"object":{"object":"dispute","amount":4995,"currency":"usd","charge":"ch_1","status":"lost","created":1769000000}}`)
+	if e.ObjectID != "ch_1" || e.Kind != revenue.KindDispute {
+		t.Errorf("a dispute of 2013: %+v", e)
 	}
 }
 
