@@ -2,11 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -50,6 +47,7 @@ type service struct {
 	output  *lockedBuffer
 	exited  chan struct{}
 	demo    map[string]string
+	client  client // of the workspace demo
 	stopped bool
 }
 
@@ -107,7 +105,11 @@ func startService(t testing.TB, folder string) *service {
 			return fmt.Errorf("the demo file is of an earlier start")
 		}
 		s.demo = demo
-		status, body, err := s.get("/readyz", nil)
+		s.client = client{
+			t: t, url: demo[demoURL], secret: demo[demoSecretKey], workspace: "demo",
+			stripeEndpoint: demo[demoStripeEndpoint], stripeSecret: demo[demoStripeSecret],
+		}
+		status, body, err := s.client.get("/readyz")
 		if err != nil || status != http.StatusOK {
 			return fmt.Errorf("/readyz: %d %s %w", status, body, err)
 		}
@@ -179,45 +181,6 @@ func (s *service) stop() {
 	}
 }
 
-// request sends one with the demo secret key and returns what came back.
-func (s *service) request(method, path string, header http.Header, body []byte) (status int, answer []byte, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	if !strings.HasPrefix(path, "http") {
-		path = s.demo[demoURL] + path
-	}
-	request, err := http.NewRequestWithContext(ctx, method, path, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	request.Header.Set("X-Api-Key", s.demo[demoSecretKey])
-	request.Header.Set("Content-Type", "application/json")
-	for name, values := range header {
-		request.Header[name] = values
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	answer, err = io.ReadAll(response.Body)
-	return response.StatusCode, answer, err
-}
-
-func (s *service) get(path string, header http.Header) (int, []byte, error) {
-	return s.request(http.MethodGet, path, header, nil)
-}
-
-// must sends a request that has to be answered with the status.
-func (s *service) must(want int, method, path string, header http.Header, body []byte) []byte {
-	s.t.Helper()
-	status, answer, err := s.request(method, path, header, body)
-	if err != nil || status != want {
-		s.t.Fatalf("%s %s: %d, %v, want %d\nsent: %s\ngot: %s", method, path, status, err, want, body, answer)
-	}
-	return answer
-}
-
 // engineUp is the line that the log has for every start of the engine child.
 var engineUp = regexp.MustCompile(`embedded ClickHouse is up.*"pid": ?(\d+)`)
 
@@ -228,42 +191,4 @@ func (s *service) enginePID() (int, error) {
 		return 0, errors.New("the log tells of no engine")
 	}
 	return strconv.Atoi(starts[len(starts)-1][1])
-}
-
-// revenueAnswer is the part of GET /revenue that the tests look at.
-type revenueAnswer struct {
-	Total   int             `json:"total"`
-	Summary revenueSummary  `json:"summary"`
-	Items   []revenueListed `json:"items"`
-}
-
-type revenueSummary struct {
-	Currency                  string
-	GrossRevenueCents         int64
-	NetRevenueCents           int64
-	RefundCents               int64
-	RecurringNetCents         int64
-	PurchaseCount             int64
-	SubscriptionPurchaseCount int64
-	RenewalCount              int64
-	RefundCount               int64
-	PositiveChargeCount       int64
-	MRRCents                  int64
-	UniqueActiveSubs          int64
-}
-
-type revenueListed struct {
-	EventType   string `json:"eventType"`
-	AmountCents int64  `json:"amountCents"`
-	Provider    string `json:"provider"`
-}
-
-// revenue asks for the figures of the workspace demo.
-func (s *service) revenue(query string) (revenueAnswer, error) {
-	var answer revenueAnswer
-	status, body, err := s.get("/revenue?workspaceSlug=demo&since=2023-01-01&until=2027-12-31&pageSize=100"+query, nil)
-	if err != nil || status != http.StatusOK {
-		return answer, fmt.Errorf("GET /revenue: %d %s %w", status, body, err)
-	}
-	return answer, json.Unmarshal(body, &answer)
 }

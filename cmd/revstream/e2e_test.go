@@ -1,0 +1,370 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os/exec"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestTour is the README's tour and all that a first user does: every API, a
+// webhook, exact figures from the API and over SQL, the tools beside the running
+// service, an orderly restart.
+func TestTour(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	s := startService(t, folder)
+	demo := s.client
+	demo.must(registration)
+	for _, call := range append(steps(), anyOrder()...) {
+		demo.must(call)
+	}
+	story := loadScenario(t, "refund_of_renewal")
+	for _, delivery := range story.deliveries(t, demo) {
+		demo.must(delivery)
+	}
+	want := revenueSummary{
+		Currency: "USD", GrossRevenueCents: trafficGross + 2000, RefundCents: trafficRefunds + 2000,
+		NetRevenueCents: trafficGross - trafficRefunds, PurchaseCount: 6, SubscriptionPurchaseCount: 1, RenewalCount: 1,
+		RefundCount: 3, PositiveChargeCount: 8, RecurringNetCents: 8999,
+	}
+	s.awaitSummary(demo, want)
+	first, err := demo.revenue("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("mrr lasts as long as its term", func(t *testing.T) { checkTerm(t, demo) })
+	t.Run("sql client sees its workspace only", func(t *testing.T) { checkSQL(t, s) })
+	t.Run("second process is refused", func(t *testing.T) { checkSecondProcess(t, s) })
+	t.Run("operator's commands", func(t *testing.T) { checkCommands(t, s) })
+	t.Run("twice and shuffled in another workspace", func(t *testing.T) { checkShuffled(t, s, first) })
+	t.Run("restart", func(t *testing.T) {
+		s.stop()
+		again := startService(t, folder)
+		for _, name := range []string{demoSecretKey, demoPublicKey, demoStripeSecret} {
+			if again.demo[name] != s.demo[name] {
+				t.Errorf("%s has changed over a restart", name)
+			}
+		}
+		answer, err := again.client.revenue("")
+		if err != nil || !reflect.DeepEqual(answer, first) {
+			t.Errorf("after a restart: %+v, %v\nbefore: %+v", answer, err, first)
+		}
+		again.revstream(exitOK, "check", "--wait", "20s")
+		again.stop()
+	})
+}
+
+// awaitSummary waits until the summary is as wanted; MRR and subscriptions depend
+// on the day and are looked at elsewhere.
+func (s *service) awaitSummary(c client, want revenueSummary) {
+	s.t.Helper()
+	s.await("the figures", 30*time.Second, func() error {
+		answer, err := c.revenue("")
+		if err != nil {
+			return err
+		}
+		got := answer.Summary
+		got.MRRCents, got.UniqueActiveSubs = want.MRRCents, want.UniqueActiveSubs
+		if got != want {
+			return fmt.Errorf("\n got %+v\nwant %+v", got, want)
+		}
+		return nil
+	})
+}
+
+// checkTerm asks for MRR within and after the paid month.
+func checkTerm(t *testing.T, c client) {
+	for until, want := range map[string]int64{"2025-05-31": 0, "2025-06-15": 8999, "2025-07-01": 0} {
+		status, body, err := c.get("/revenue?workspaceSlug=demo&provider=thrivestack&since=2025-05-01&until=" + until)
+		var answer revenueAnswer
+		if err == nil {
+			err = json.Unmarshal(body, &answer)
+		}
+		if err != nil || status != http.StatusOK || answer.Summary.MRRCents != want {
+			t.Errorf("MRR until %s: %d %v, got %d, want %d", until, status, err, answer.Summary.MRRCents, want)
+		}
+	}
+}
+
+// sql runs one statement as the demo user over ClickHouse's HTTP interface.
+func (s *service) sql(statement string) (int, string) {
+	s.t.Helper()
+	dsn := s.demo[demoClickHouseDSN]
+	rest, found := strings.CutPrefix(dsn, "clickhouse://")
+	user, password, hasPassword := strings.Cut(rest[:max(0, strings.Index(rest, "@"))], ":")
+	if !found || !hasPassword {
+		s.t.Fatalf("the DSN %q is not clickhouse://user:password@host:port/database", dsn)
+	}
+	place, err := loadPlaces(s.folder)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	status, answer, err := s.client.send(call{
+		method: http.MethodPost, path: place.ClickHouseHTTP + "/?database=revstream", body: statement,
+		header: map[string]string{"X-ClickHouse-User": user, "X-ClickHouse-Key": password, "X-Api-Key": ""},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return status, strings.TrimSpace(string(answer))
+}
+
+func checkSQL(t *testing.T, s *service) {
+	for statement, want := range map[string]string{
+		"SELECT sum(sign * amount) FROM entries WHERE amount > 0":          fmt.Sprint(trafficGross + 2000),
+		"SELECT sum(amount) FROM revenue_daily":                            fmt.Sprint(trafficGross - trafficRefunds),
+		"SELECT uniqExact(workspace) FROM ledger":                          "1",
+		"SELECT count() > 10 FROM events":                                  "1",
+		"SELECT sum(sign * amount) FROM ledger WHERE provider = 'trackly'": "3749",
+	} {
+		if status, got := s.sql(statement); status != http.StatusOK || got != want {
+			t.Errorf("%s: %d %s, want %s", statement, status, got, want)
+		}
+	}
+	for _, statement := range []string{
+		"INSERT INTO progress (slice) VALUES (1)", "DROP TABLE entries", "SELECT * FROM file('/etc/hostname', 'LineAsString')",
+		"SELECT * FROM default.`/etc/hostname`", "ALTER TABLE ledger DELETE WHERE 1", "SELECT * FROM system.users",
+	} {
+		if status, got := s.sql(statement); status == http.StatusOK {
+			t.Errorf("%s: allowed, answers %q", statement, got)
+		}
+	}
+}
+
+func checkSecondProcess(t *testing.T, s *service) {
+	output := s.revstream(exitRunning, "run")
+	if want := fmt.Sprintf("already running with pid %d", s.command.Process.Pid); !strings.Contains(output, want) {
+		t.Errorf("%q does not say %q", output, want)
+	}
+	if strings.Count(output, "already running") != 1 {
+		t.Errorf("the error is not printed once: %q", output)
+	}
+}
+
+// revstream runs a command of the binary on the service's data folder.
+func (s *service) revstream(code int, args ...string) string {
+	s.t.Helper()
+	command := exec.Command(binary, args...)
+	command.Env = serviceEnvironment(s.folder, freeAddr(s.t))
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	err := command.Run()
+	if exited := new(exec.ExitError); err != nil && !errors.As(err, &exited) {
+		s.t.Fatal(err)
+	}
+	if got := command.ProcessState.ExitCode(); got != code {
+		s.t.Fatalf("revstream %s: exit code %d, want %d\n%s", strings.Join(args, " "), got, code, &output)
+	}
+	return output.String()
+}
+
+func checkCommands(t *testing.T, s *service) {
+	s.revstream(exitOK, "migrate")
+	s.revstream(exitOK, "check", "--wait", "20s")
+	if output := s.revstream(exitOK, "dead-letters", "list"); !strings.Contains(output, "no dead letters") {
+		t.Errorf("dead-letters list: %s", output)
+	}
+	if output := s.revstream(exitOK, "workspaces", "list"); !strings.Contains(output, "demo") {
+		t.Errorf("workspaces list: %s", output)
+	}
+	output := s.revstream(exitOK, "keys", "list", "--workspace", "demo")
+	if strings.Contains(output, s.demo[demoSecretKey]) {
+		t.Errorf("keys list shows a secret: %s", output)
+	}
+	s.revstream(exitUsage, "keys", "create")
+	s.revstream(exitUsage, "no-such-command")
+	s.revstream(exitUsage, "run", "--no-such-flag")
+}
+
+// newWorkspace makes another workspace with the operator's commands.
+func (s *service) newWorkspace(slug string) client {
+	s.t.Helper()
+	s.revstream(exitOK, "workspaces", "create", slug, "--currency", "USD")
+	var key struct{ Secret string }
+	s.decode(s.revstream(exitOK, "keys", "create", "--workspace", slug, "--scopes", "revenue:write,read", "--json"), &key)
+	var endpoint struct{ URL, Secret string }
+	s.decode(s.revstream(exitOK, "endpoints", "create", "--workspace", slug, "--provider", "stripe", "--json"), &endpoint)
+	return client{t: s.t, url: s.demo[demoURL], workspace: slug, secret: key.Secret, stripeEndpoint: endpoint.URL, stripeSecret: endpoint.Secret}
+}
+
+func (s *service) decode(text string, into any) {
+	s.t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		s.t.Fatalf("%v in %q", err, text)
+	}
+}
+
+// checkShuffled sends the same traffic to another workspace, everything twice and
+// in any order, and wants the same answers. It also shows that the demo user of
+// ClickHouse does not see the other workspace.
+func checkShuffled(t *testing.T, s *service, want revenueAnswer) {
+	_, before := s.sql("SELECT count() FROM ledger")
+	other := s.newWorkspace("other")
+	other.must(registration)
+	for _, call := range steps() {
+		other.must(call)
+	}
+	calls := append(anyOrder(), loadScenario(t, "refund_of_renewal").deliveries(t, other)...)
+	calls = append(calls, calls...)
+	rand.Shuffle(len(calls), func(i, j int) { calls[i], calls[j] = calls[j], calls[i] })
+	for _, call := range calls {
+		other.must(call)
+	}
+	s.revstream(exitOK, "check", "--wait", "20s")
+	got, err := other.revenue("")
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("sent twice and shuffled: %+v, %v\nsent once in order: %+v", got, err, want)
+	}
+	if _, after := s.sql("SELECT count() FROM ledger"); after != before {
+		t.Errorf("the demo user of ClickHouse saw %s rows and sees %s after another workspace has got revenue", before, after)
+	}
+	if status, _, _ := other.get("/revenue?workspaceSlug=demo"); status != http.StatusForbidden && status != http.StatusNotFound {
+		t.Errorf("another workspace's figures: %d", status)
+	}
+}
+
+// payer sends charges of its own, each until it is answered 2xx, and knows what
+// was accepted. Whatever happens to the service, that much must be counted, once.
+type payer struct {
+	client   atomic.Pointer[client]
+	stop     atomic.Bool
+	accepted atomic.Int64 // charges
+	cents    atomic.Int64
+	group    sync.WaitGroup
+}
+
+const payerSenders = 4
+
+func startPayer(c client) *payer {
+	p := &payer{}
+	p.client.Store(&c)
+	for sender := range payerSenders {
+		p.group.Go(func() {
+			for number := 1; !p.stop.Load(); number++ {
+				p.pay(sender, number)
+			}
+		})
+	}
+	return p
+}
+
+// pay sends one charge of a few cents until it is accepted.
+func (p *payer) pay(sender, number int) {
+	cents := int64(1 + (sender*7919+number*104729)%9973)
+	request := call{method: http.MethodPost, path: "/v1/events", body: fmt.Sprintf(
+		`{"kind":"charge","object_id":"pay_%d_%d","amount":%d,"currency":"USD","occurred_at":"2025-07-01T00:00:00Z","version":1}`, sender, number, cents)}
+	for {
+		status, _, err := p.client.Load().send(request)
+		if err == nil && status == http.StatusAccepted {
+			p.accepted.Add(1)
+			p.cents.Add(cents)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// until waits for so many more charges to be accepted.
+func (p *payer) until(s *service, more int64) {
+	s.t.Helper()
+	goal := p.accepted.Load() + more
+	s.await(fmt.Sprintf("%d accepted charges", goal), 60*time.Second, func() error {
+		if have := p.accepted.Load(); have < goal {
+			return fmt.Errorf("only %d", have)
+		}
+		return nil
+	})
+}
+
+// finish stops paying and holds the service's figures against what it accepted.
+func (p *payer) finish(s *service) {
+	s.t.Helper()
+	p.stop.Store(true)
+	p.group.Wait()
+	count, cents := p.accepted.Load(), p.cents.Load()
+	s.awaitSummary(s.client, revenueSummary{
+		Currency: "USD", GrossRevenueCents: cents, NetRevenueCents: cents, PurchaseCount: count, PositiveChargeCount: count,
+	})
+	s.revstream(exitOK, "check", "--wait", "20s")
+	s.t.Logf("%d charges, %d.%02d USD, each counted once", count, cents/100, cents%100)
+}
+
+// TestEngineKilled kills the ClickHouse child in the middle of traffic, twice:
+// accepting goes on meanwhile, the child comes back on the same ports, and
+// everything accepted is counted once.
+func TestEngineKilled(t *testing.T) {
+	t.Parallel()
+	s := startService(t, t.TempDir())
+	before, err := loadPlaces(s.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startPayer(s.client)
+	for range 2 {
+		p.until(s, 300)
+		pid, err := s.enginePID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		p.until(s, 300)
+		s.await("another engine", 30*time.Second, func() error {
+			if now, err := s.enginePID(); err != nil || now == pid {
+				return fmt.Errorf("still pid %d, %w", now, err)
+			}
+			return nil
+		})
+	}
+	p.finish(s)
+	if status, answer := s.sql("SELECT 1"); status != http.StatusOK {
+		t.Errorf("the demo user's DSN after the engine came back: %d %s", status, answer)
+	}
+	if after, err := loadPlaces(s.folder); err != nil || !reflect.DeepEqual(after, before) {
+		t.Errorf("the places changed from %+v to %+v, %v", before, after, err)
+	}
+	s.stop()
+}
+
+// TestServiceKilled kills revstream itself in the middle of traffic, twice: its
+// engine child follows it, and after a start every charge that was answered 2xx
+// is counted once.
+func TestServiceKilled(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	s := startService(t, folder)
+	p := startPayer(s.client)
+	for range 2 {
+		p.until(s, 400)
+		engine, err := s.enginePID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.kill()
+		s.await("the engine child to follow", 15*time.Second, func() error {
+			// A process that nobody has waited for yet is over all the same.
+			state, _ := exec.Command("ps", "-o", "stat=", "-p", fmt.Sprint(engine)).Output()
+			if text := strings.TrimSpace(string(state)); text != "" && !strings.HasPrefix(text, "Z") {
+				return fmt.Errorf("pid %d is still there: %s", engine, text)
+			}
+			return nil
+		})
+		s = startService(t, folder)
+		p.client.Store(&s.client)
+	}
+	p.until(s, 200)
+	p.finish(s)
+	s.stop()
+}
