@@ -120,10 +120,10 @@ func TestProvisionalPaymentsAreCounted(t *testing.T) {
 		return fixture{Type: "payment_intent.succeeded", Created: 1767225600, APIVersion: version,
 			Object: []byte(`{"id":"pi_1","amount_received":2000,"currency":"usd","invoice":` + invoice + `}`)}
 	}
-	// Only the last does not say whether it was for an invoice.
-	decodeAll(t, decode, []fixture{payment("2024-09-30.acacia", "null"), payment("2024-09-30.acacia", `"in_1"`), payment("2026-03-25.dahlia", "null")})
+	// Only the last two do not say whether it was for an invoice.
+	decodeAll(t, decode, []fixture{payment("2024-09-30.acacia", "null"), payment("2024-09-30.acacia", `"in_1"`), payment("2025-03-31.basil", "null"), payment("2026-03-25.dahlia", "null")})
 	const want = "# HELP revstream_stripe_provisional_payments_total Payments rendered by an API version that does not name their invoice. Each counts as a one-time sale until an invoice_payment.paid event says otherwise.\n" +
-		"# TYPE revstream_stripe_provisional_payments_total counter\nrevstream_stripe_provisional_payments_total 1\n"
+		"# TYPE revstream_stripe_provisional_payments_total counter\nrevstream_stripe_provisional_payments_total 2\n"
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "revstream_stripe_provisional_payments_total"); err != nil {
 		t.Error(err)
 	}

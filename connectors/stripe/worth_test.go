@@ -15,23 +15,42 @@ func subscriptionOf(t *testing.T, items, rest string) object {
 	return o
 }
 
-func TestMonthlyWorth(t *testing.T) {
-	const (
-		basic   = `{"quantity":1,"price":{"id":"price_1","product":"prod_1","currency":"usd","recurring":{"interval":"month","interval_count":1,"usage_type":"licensed"},"unit_amount":2000,"unit_amount_decimal":"2000"}}`
-		metered = `{"price":{"id":"price_2","currency":"usd","recurring":{"interval":"month","interval_count":1,"usage_type":"metered"},"unit_amount":7}}`
-	)
-	priced := func(quantity, interval, price string) string {
-		return `{"quantity":` + quantity + `,"price":{"currency":"usd","product":"prod_2","recurring":{` + interval + `,"usage_type":"licensed"},` + price + `}}`
+// worthCase is a subscription's items and other members, and what it comes to.
+type worthCase struct {
+	items, rest string
+	mrr         int64 // 1/10,000 minor units
+	unknown     []string
+}
+
+const (
+	month   = `"interval":"month","interval_count":1`
+	basic   = `{"quantity":1,"price":{"id":"price_1","product":"prod_1","currency":"usd","recurring":{"interval":"month","interval_count":1,"usage_type":"licensed"},"unit_amount":2000,"unit_amount_decimal":"2000"}}`
+	metered = `{"price":{"id":"price_2","currency":"usd","recurring":{"interval":"month","interval_count":1,"usage_type":"metered"},"unit_amount":7}}`
+)
+
+// priced is an item of a quantity at a price.
+func priced(quantity, interval, price string) string {
+	return `{"quantity":` + quantity + `,"price":{"currency":"usd","product":"prod_2","recurring":{` + interval + `,"usage_type":"licensed"},` + price + `}}`
+}
+
+// couponed is a discount by a coupon.
+func couponed(coupon string) string { return `{"id":"di_1","coupon":{` + coupon + `}}` }
+
+func checkWorth(t *testing.T, cases map[string]worthCase) {
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := monthlyWorth(subscriptionOf(t, c.items, c.rest))
+			if got.mrr != c.mrr || !slices.Equal(got.unknown, c.unknown) || got.currency != "USD" {
+				t.Errorf("%d %s, unknown %v; want %d, unknown %v", got.mrr, got.currency, got.unknown, c.mrr, c.unknown)
+			}
+		})
 	}
-	month := `"interval":"month","interval_count":1`
-	coupon := func(rest string) string { return `{"id":"di_1","coupon":{` + rest + `}}` }
+}
+
+func TestMonthlyWorth(t *testing.T) {
 	graduated := `"billing_scheme":"tiered","tiers_mode":"graduated","tiers":[{"up_to":5,"unit_amount":1000,"flat_amount":500},{"up_to":null,"unit_amount_decimal":"80.5"}]`
 	volume := `"billing_scheme":"tiered","tiers_mode":"volume","tiers":[{"up_to":5,"unit_amount":1000},{"up_to":null,"unit_amount":800,"flat_amount":100}]`
-	cases := map[string]struct {
-		items, rest string
-		mrr         int64 // 1/10,000 minor units
-		unknown     []string
-	}{
+	checkWorth(t, map[string]worthCase{
 		"month":                     {basic, "", 2000_0000, nil},
 		"year":                      {priced("1", `"interval":"year","interval_count":1`, `"unit_amount":10000`), "", 833_3333, nil},
 		"two years":                 {priced("1", `"interval":"year","interval_count":2`, `"unit_amount":10000`), "", 416_6667, nil},
@@ -56,37 +75,32 @@ func TestMonthlyWorth(t *testing.T) {
 		"price in another currency": {`{"quantity":1,"price":{"currency":"eur","recurring":{` + month + `},"unit_amount":1,"currency_options":{"usd":{"unit_amount":2100}}}}`, "", 2100_0000, nil},
 		"currency unknown":          {`{"quantity":1,"price":{"currency":"eur","recurring":{` + month + `},"unit_amount":1}}`, "", 0, []string{"currency"}},
 		"too much":                  {priced("999999999999", month, `"unit_amount":999999999999`), "", 0, []string{"amount"}},
+		"plan of 2014":              {"", `,"plan":{"id":"gold","amount":1500,"currency":"usd","interval":"month","interval_count":3},"quantity":2`, 1000_0000, nil},
+		"free":                      {priced("1", month, `"unit_amount":0`), "", 0, nil},
+	})
+}
 
-		"forever percent":           {basic, `,"discount":` + coupon(`"duration":"forever","percent_off":12.5`), 1750_0000, nil},
-		"once":                      {basic, `,"discount":` + coupon(`"duration":"once","percent_off":50`), 2000_0000, nil},
-		"repeating":                 {basic, `,"discounts":[` + coupon(`"duration":"repeating","duration_in_months":3,"percent_off":50`) + `]`, 2000_0000, nil},
-		"forever amount":            {basic, `,"discounts":[` + coupon(`"duration":"forever","amount_off":500,"currency":"usd"`) + `]`, 1500_0000, nil},
-		"amount of a year":          {priced("1", `"interval":"year","interval_count":1`, `"unit_amount":12000`), `,"discounts":[` + coupon(`"duration":"forever","amount_off":6000,"currency":"usd"`) + `]`, 500_0000, nil},
-		"amount before percent":     {basic, `,"discounts":[` + coupon(`"duration":"forever","amount_off":500`) + `,` + coupon(`"duration":"forever","percent_off":50`) + `]`, 500_0000, nil},
-		"more off than there is":    {basic, `,"discounts":[` + coupon(`"duration":"forever","amount_off":5000`) + `]`, 0, nil},
+func TestMonthlyWorthAfterDiscountsAndTaxes(t *testing.T) {
+	checkWorth(t, map[string]worthCase{
+		"forever percent":           {basic, `,"discount":` + couponed(`"duration":"forever","percent_off":12.5`), 1750_0000, nil},
+		"once":                      {basic, `,"discount":` + couponed(`"duration":"once","percent_off":50`), 2000_0000, nil},
+		"repeating":                 {basic, `,"discounts":[` + couponed(`"duration":"repeating","duration_in_months":3,"percent_off":50`) + `]`, 2000_0000, nil},
+		"forever amount":            {basic, `,"discounts":[` + couponed(`"duration":"forever","amount_off":500,"currency":"usd"`) + `]`, 1500_0000, nil},
+		"amount of a year":          {priced("1", `"interval":"year","interval_count":1`, `"unit_amount":12000`), `,"discounts":[` + couponed(`"duration":"forever","amount_off":6000,"currency":"usd"`) + `]`, 500_0000, nil},
+		"amount before percent":     {basic, `,"discounts":[` + couponed(`"duration":"forever","amount_off":500`) + `,` + couponed(`"duration":"forever","percent_off":50`) + `]`, 500_0000, nil},
+		"more off than there is":    {basic, `,"discounts":[` + couponed(`"duration":"forever","amount_off":5000`) + `]`, 0, nil},
 		"coupon since clover":       {basic, `,"discounts":[{"id":"di_1","source":{"type":"coupon","coupon":{"duration":"forever","percent_off":10}}}]`, 1800_0000, nil},
 		"bare id":                   {basic, `,"discounts":["di_1"]`, 2000_0000, []string{"discount"}},
-		"bare id that is known":     {basic, `,"discounts":["di_1"],"discount":` + coupon(`"duration":"forever","percent_off":10`), 1800_0000, nil},
+		"bare id that is known":     {basic, `,"discounts":["di_1"],"discount":` + couponed(`"duration":"forever","percent_off":10`), 1800_0000, nil},
 		"coupon by id alone":        {basic, `,"discounts":[{"id":"di_1","source":{"type":"coupon","coupon":"10OFF"}}]`, 2000_0000, []string{"discount"}},
-		"coupon for one product":    {basic + "," + priced("1", month, `"unit_amount":1000`), `,"discounts":[` + coupon(`"duration":"forever","percent_off":50,"applies_to":{"products":["prod_2"]}`) + `]`, 2500_0000, nil},
-		"item discount, then whole": {`{"quantity":1,"discounts":[` + coupon(`"duration":"forever","amount_off":1000`) + `],"price":{"recurring":{` + month + `},"unit_amount":2000}}`, `,"discounts":[` + coupon(`"duration":"forever","percent_off":50`) + `]`, 500_0000, nil},
+		"coupon for one product":    {basic + "," + priced("1", month, `"unit_amount":1000`), `,"discounts":[` + couponed(`"duration":"forever","percent_off":50,"applies_to":{"products":["prod_2"]}`) + `]`, 2500_0000, nil},
+		"item discount, then whole": {`{"quantity":1,"discounts":[` + couponed(`"duration":"forever","amount_off":1000`) + `],"price":{"recurring":{` + month + `},"unit_amount":2000}}`, `,"discounts":[` + couponed(`"duration":"forever","percent_off":50`) + `]`, 500_0000, nil},
 
 		"tax included":         {`{"quantity":1,"tax_rates":[{"inclusive":true,"percentage":20}],"price":{"recurring":{` + month + `},"tax_behavior":"inclusive","unit_amount":2400}}`, "", 2000_0000, nil},
 		"tax on top":           {`{"quantity":1,"tax_rates":[{"inclusive":false,"percentage":20}],"price":{"recurring":{` + month + `},"unit_amount":2400}}`, "", 2400_0000, nil},
 		"tax by default":       {`{"quantity":1,"tax_rates":[],"price":{"recurring":{` + month + `},"unit_amount":2400}}`, `,"default_tax_rates":[{"inclusive":true,"percentage":20.0}]`, 2000_0000, nil},
 		"tax at unknown rates": {`{"quantity":1,"price":{"recurring":{` + month + `},"tax_behavior":"inclusive","unit_amount":2400}}`, `,"automatic_tax":{"enabled":true}`, 2400_0000, []string{"tax"}},
-
-		"plan of 2014": {"", `,"plan":{"id":"gold","amount":1500,"currency":"usd","interval":"month","interval_count":3},"quantity":2`, 1000_0000, nil},
-		"free":         {priced("1", month, `"unit_amount":0`), "", 0, nil},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			got := monthlyWorth(subscriptionOf(t, c.items, c.rest))
-			if got.mrr != c.mrr || !slices.Equal(got.unknown, c.unknown) || got.currency != "USD" {
-				t.Errorf("%d %s, unknown %v; want %d, unknown %v", got.mrr, got.currency, got.unknown, c.mrr, c.unknown)
-			}
-		})
-	}
+	})
 }
 
 func TestMonthlyWorthInOtherUnits(t *testing.T) {
