@@ -1,0 +1,160 @@
+package simulation
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// questionsAtOnce bounds how many questions are put at a time.
+const questionsAtOnce = 4
+
+// Difference is a figure that is not what it should be.
+type Difference struct {
+	Endpoint string `json:"endpoint"`
+	Range    Range  `json:"range"`
+	Figure   string `json:"figure"`
+	// Truth is what the run adds up to, Answer what the service says that the run
+	// came to: its answer less the one before the run. MRR and its movements are in
+	// 1/10,000 minor units, unless Figure says cents.
+	Truth  int64 `json:"truth"`
+	Answer int64 `json:"answer"`
+}
+
+// before reads the answers that the workspace gives without the run; none if it
+// is empty.
+func (i *inspector) before(ctx context.Context) (answers, error) {
+	if complete, err := i.completeThrough(ctx); err != nil {
+		return nil, err
+	} else if !complete.IsZero() {
+		if err := i.settle(ctx, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	given, err := i.answers(ctx, []Range{i.options.everything()})
+	if err != nil {
+		return nil, err
+	}
+	for _, value := range given {
+		if value != 0 {
+			return i.answers(ctx, i.options.ranges())
+		}
+	}
+	return answers{}, nil
+}
+
+// answers asks every endpoint about every range.
+func (i *inspector) answers(ctx context.Context, ranges []Range) (answers, error) {
+	all := answers{}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(questionsAtOnce)
+	for _, r := range ranges {
+		for _, endpoint := range []string{endpointRevenue, endpointMetricsRevenue, endpointMetricsRefunds, endpointMetricsMRR} {
+			group.Go(func() error {
+				given := answers{}
+				if err := i.question(ctx, endpoint, r, given); err != nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for c, value := range given {
+					all[c] = value
+				}
+				return nil
+			})
+		}
+	}
+	return all, group.Wait()
+}
+
+// compare asks everything again and holds it against the truth.
+func (i *inspector) compare(ctx context.Context, truth *Truth, before answers, report *Report) error {
+	after, err := i.answers(ctx, i.options.ranges())
+	if err != nil {
+		return err
+	}
+	history := Range{Since: i.options.span().begin, Until: i.options.span().end}
+	figures := map[Range]Figures{}
+	lines := map[string]*Line{}
+	for c, answer := range after {
+		known, held := figures[c.r]
+		if !held {
+			known = truth.Figures(c.r)
+			figures[c.r] = known
+		}
+		d := before.judge(c, known[c.figure], answer)
+		report.Compared++
+		if d.Truth != d.Answer {
+			report.Differences = append(report.Differences, d)
+		}
+		if c.r == history && !c.cents {
+			lines[d.Figure] = &Line{d.Figure, d.Truth, d.Answer}
+		}
+	}
+	slices.SortFunc(report.Differences, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(a.Range.Door, b.Range.Door), a.Range.Since.Compare(b.Range.Since), a.Range.Until.Compare(b.Range.Until),
+			cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Figure, b.Figure))
+	})
+	addMovements(lines, figures, before, after, history)
+	for f := range figureCount {
+		if line := lines[figureNames[f]]; line != nil {
+			report.Lines = append(report.Lines, *line)
+		}
+	}
+	report.Inconsistent = i.inconsistent
+	return nil
+}
+
+// judge subtracts what was there before. Of MRR in cents only the rounded sum is
+// known, so there the run's part is what it has to add to make the answer.
+func (a answers) judge(c cell, truth, answer int64) Difference {
+	d := Difference{Endpoint: c.endpoint, Range: c.r, Figure: figureNames[c.figure]}
+	if !c.cents {
+		d.Truth, d.Answer = truth, answer-a[c]
+		return d
+	}
+	d.Figure += " in cents"
+	held := a.balance(c.r)
+	d.Truth, d.Answer = roundUnits(held+truth)-roundUnits(held), answer-roundUnits(held)
+	return d
+}
+
+// balance is the exact MRR at the end of the range.
+func (a answers) balance(r Range) int64 {
+	for c, value := range a {
+		if c.figure == figureMRR && !c.cents && c.r.Until.Equal(r.Until) && c.r.Door == r.Door {
+			return value
+		}
+	}
+	return 0
+}
+
+// addMovements adds up the months of the history: there is no other total of
+// movements.
+func addMovements(lines map[string]*Line, figures map[Range]Figures, before, after answers, history Range) {
+	for c, answer := range after {
+		within := c.endpoint == endpointMetricsMRR && c.r.Door == "" && !c.cents &&
+			!c.r.Since.Before(history.Since) && !c.r.Until.After(history.Until) && c.r.Until.Sub(c.r.Since) > 48*time.Hour
+		if !within || c.figure == figureActiveSubscriptions {
+			continue
+		}
+		if c.figure == figureMRR || c.figure == figureCustomers {
+			if c.r.Until.Equal(history.Until) {
+				lines[figureNames[c.figure]] = &Line{figureNames[c.figure], figures[c.r][c.figure], answer - before[c]}
+			}
+			continue
+		}
+		line := lines[figureNames[c.figure]]
+		if line == nil {
+			line = &Line{Figure: figureNames[c.figure]}
+			lines[figureNames[c.figure]] = line
+		}
+		line.Truth += figures[c.r][c.figure]
+		line.Answer += answer - before[c]
+	}
+}

@@ -1,0 +1,294 @@
+package simulation
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"revstream/connectors"
+	"revstream/connectors/native"
+	"revstream/connectors/pulsora"
+	"revstream/connectors/stripe"
+	"revstream/connectors/thrivestack"
+	"revstream/connectors/trackly"
+	"revstream/ingest/revenue"
+)
+
+// fold is the service without its engines: the connectors decode what is
+// delivered and revenue.Fold says what it comes to. The truth must agree with it,
+// though neither knows the other.
+type fold struct {
+	t            *testing.T
+	at           time.Time
+	stripe       connectors.Decode
+	groups       map[revenue.GroupKey][]revenue.Event
+	registry     map[string][]byte
+	transactions map[string]*thrivestack.State
+	keys         map[string]bool
+}
+
+func newFold(t *testing.T) *fold {
+	return &fold{
+		t: t, at: testUntil.Add(time.Hour), stripe: stripe.New(stripe.DefaultConfig(), nil),
+		groups: map[revenue.GroupKey][]revenue.Event{}, registry: map[string][]byte{},
+		transactions: map[string]*thrivestack.State{}, keys: map[string]bool{},
+	}
+}
+
+// testUntil is the end of the history of tests, and about when they are told.
+var testUntil = time.Date(2026, 3, 17, 10, 11, 12, 0, time.UTC)
+
+// next is the time of acceptance, each later than the one before.
+func (f *fold) next() time.Time {
+	f.at = f.at.Add(time.Microsecond)
+	return f.at
+}
+
+func (f *fold) publish(events ...revenue.Event) {
+	for i := range events {
+		key := events[i].GroupKey()
+		f.groups[key] = append(f.groups[key], events[i])
+	}
+}
+
+// must fails the test on an error that no delivery should cause.
+func (f *fold) must(d Delivery, err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatalf("%s %s: %v\n%s", d.Door, d.Label, err, clip(d.Body))
+	}
+}
+
+// deliver takes in what the service would.
+func (f *fold) deliver(d Delivery) {
+	f.t.Helper()
+	body := d.Body
+	if d.Header.Get("Content-Encoding") == "gzip" {
+		reader, err := gzip.NewReader(bytes.NewReader(body))
+		f.must(d, err)
+		body, err = io.ReadAll(reader)
+		f.must(d, err)
+	}
+	switch d.Door {
+	case DoorStripe:
+		at := f.next()
+		header := http.Header{"Stripe-Signature": {stripeSignature("whsec_test", body, at)}}
+		decoded, err := f.stripe(context.Background(), connectors.Delivery{
+			Workspace: "w", Integration: "e", Secrets: []string{"whsec_test"}, Header: header, Body: body, ReceivedAt: at})
+		f.must(d, err)
+		f.publish(decoded.Events...)
+	case DoorNative:
+		f.deliverNative(d, body)
+	case DoorPulsora:
+		at := f.next()
+		envelope, err := pulsora.ReadEnvelope(body)
+		f.must(d, err)
+		event, err := envelope.Read(at)
+		f.must(d, err)
+		f.publish(event.Facts(pulsora.Acceptance{Workspace: "w", Version: at.UnixMicro(), ReceivedAt: at})...)
+	case DoorThriveStack:
+		f.deliverThriveStack(d, body)
+	case DoorTrackly:
+		f.deliverTrackly(d, body)
+	}
+}
+
+func (f *fold) deliverNative(d Delivery, body []byte) {
+	texts, err := native.Split(body, d.Header.Get("Content-Type") == "application/x-ndjson", 1000)
+	f.must(d, err)
+	good := 0
+	for _, text := range texts {
+		at := f.next()
+		event, err := native.Read(text, native.Acceptance{Workspace: "w", Currency: "USD", ObjectID: "none", Version: at.UnixMicro(), ReceivedAt: at})
+		if errors.Is(err, connectors.ErrMalformed) {
+			continue
+		}
+		f.must(d, err)
+		good++
+		f.publish(event)
+	}
+	if good != d.Events {
+		f.t.Errorf("native: %d of %d events were read, not %d", good, len(texts), d.Events)
+	}
+}
+
+func (f *fold) deliverThriveStack(d Delivery, body []byte) {
+	parsed, id, err := thrivestack.ReadBody(body)
+	f.must(d, err)
+	known := f.transactions[id]
+	a := thrivestack.Acceptance{Workspace: "w", ReceivedAt: f.next()}
+	var state thrivestack.State
+	var events []revenue.Event
+	switch {
+	case d.Method == http.MethodPost:
+		state, events, err = thrivestack.Create(known, parsed, a)
+	case known == nil || known.Deleted:
+		return
+	case d.Method == http.MethodPut:
+		state, events, err = thrivestack.Update(*known, parsed, a)
+	default:
+		state, events = thrivestack.Delete(*known, a)
+	}
+	f.must(d, err)
+	f.transactions[id] = &state
+	f.publish(events...)
+}
+
+func (f *fold) deliverTrackly(d Delivery, body []byte) {
+	at := f.next()
+	if d.Label == "messages" {
+		entries, _, err := trackly.ReadRegistration(body, 1000)
+		f.must(d, err)
+		for _, entry := range entries {
+			f.registry[string(entry.Entity)+entry.ID] = entry.Value
+		}
+		return
+	}
+	key := d.Header.Get("Idempotency-Key")
+	if key != "" && f.keys[key] {
+		return
+	}
+	f.keys[key] = true
+	texts := []connectors.Value{body}
+	if d.Label == "revenue/bulk" {
+		bulk, err := trackly.ReadBulk(body, 1000)
+		f.must(d, err)
+		texts = bulk.Records
+	}
+	good := 0
+	for i, text := range texts {
+		record, err := trackly.ReadRecord(text, "USD", at)
+		var resolved trackly.Resolution
+		if err == nil {
+			resolved, err = trackly.Resolve(context.Background(), record, func(_ context.Context, entity trackly.Entity, id string) ([]byte, bool, error) {
+				value, found := f.registry[string(entity)+id]
+				return value, found, nil
+			})
+		}
+		if errors.Is(err, connectors.ErrMalformed) {
+			continue
+		}
+		f.must(d, err)
+		good++
+		f.publish(record.Event(trackly.Acceptance{Workspace: "w", RevenueID: fmt.Sprint(key, i), Version: 1, ReceivedAt: at}, resolved))
+	}
+	if good != d.Events {
+		f.t.Errorf("trackly %s: %d records were read, not %d: %s", d.Label, good, d.Events, clip(body))
+	}
+}
+
+// figures adds up what the groups come to, as the service's questions do.
+func (f *fold) figures(ranges []Range) map[Range]Figures {
+	sums := map[Range]Figures{}
+	for _, events := range f.groups {
+		entries := revenue.Fold(events)
+		for _, r := range ranges {
+			sum := sums[r]
+			cancelled := map[string]bool{}
+			for i := range entries {
+				if e := &entries[i]; e.Live() && e.OccurredAt.Before(r.Until) && (r.Door == "" || string(r.Door) == e.Provider) {
+					sum.enter(e, r, cancelled)
+				}
+			}
+			sum[figureCancelledSubscriptions] += int64(len(cancelled))
+			sums[r] = sum
+		}
+	}
+	for _, r := range ranges {
+		sum := sums[r]
+		sum[figureNet] = sum[figureGross] - sum[figureRefunds]
+		sums[r] = sum
+	}
+	return sums
+}
+
+func (f *Figures) enter(e *revenue.Entry, r Range, cancelled map[string]bool) {
+	f[figureMRR] += e.MRR
+	f[figureActiveSubscriptions] += e.Subscriptions
+	f[figureCustomers] += e.Customers
+	if e.OccurredAt.Before(r.Since) {
+		return
+	}
+	kinds := map[revenue.EntryKind]happening{
+		revenue.EntryPurchase: purchase, revenue.EntrySubscriptionPurchase: subscriptionPurchase, revenue.EntryTrialConversion: trialConversion,
+		revenue.EntryRenewal: renewal, revenue.EntryRefund: refund, revenue.EntryCancellation: cancellation, revenue.EntryExpiration: expiration,
+		revenue.EntryTrialStart: trialStart, revenue.EntryDispute: dispute, revenue.EntryDisputeReversal: disputeReversal, revenue.EntryFee: fee,
+	}
+	if what, cash := kinds[e.Kind]; cash {
+		happened := flow{what: what, amount: max(e.Amount, -e.Amount), tax: e.Tax, fee: e.Fee, discount: e.Discount, recurring: e.Recurring}
+		f.count(&happened)
+	}
+	if e.Kind == revenue.EntryCancellation && (e.EndsAt.IsZero() || e.EndsAt.After(r.Until)) {
+		cancelled[e.Provider+cmp.Or(e.Subscription, e.Customer)] = true
+	}
+	movements := map[revenue.EntryKind]figure{
+		revenue.EntryNew: figureNew, revenue.EntryReactivation: figureReactivation, revenue.EntryExpansion: figureExpansion,
+		revenue.EntryContraction: figureContraction, revenue.EntryChurn: figureChurn,
+	}
+	if f2, moves := movements[e.Kind]; moves {
+		f[f2] += e.MRR
+	}
+}
+
+// testOptions play a door, or all.
+func testOptions(seed uint64, doors ...Door) Options {
+	o := DefaultOptions()
+	o.SecretKey, o.StripeEndpoint, o.StripeSecret = "rsk_test", "we_test", "whsec_test"
+	o.Seed, o.Run, o.Until, o.Doors = seed, "t", testUntil, doors
+	return o
+}
+
+func TestTruthAgreesWithConnectorsAndFold(t *testing.T) {
+	for _, door := range Doors {
+		t.Run(string(door), func(t *testing.T) {
+			o := testOptions(11, door)
+			o.Corrections = 0.2
+			script, truth, service := newScript(o), &Truth{}, newFold(t)
+			mail := newMail(7, o)
+			for number := range 150 {
+				told := script.story(number)
+				truth.add(&told.book)
+				for _, e := range told.errands {
+					mail.post(e)
+				}
+			}
+			for {
+				p, due := mail.due(true)
+				if !due {
+					break
+				}
+				for _, d := range p.deliveries {
+					service.deliver(d)
+				}
+			}
+			compareFigures(t, truth, service, o)
+		})
+	}
+}
+
+func compareFigures(t *testing.T, truth *Truth, service *fold, o Options) {
+	t.Helper()
+	ranges := o.ranges()
+	got := service.figures(ranges)
+	wrong := 0
+	for _, r := range ranges {
+		want := truth.Figures(r)
+		for f := range figureCount {
+			if got[r][f] != want[f] {
+				if wrong++; wrong <= 20 {
+					t.Errorf("%s: %s is %d, the truth says %d", r, figureNames[f], got[r][f], want[f])
+				}
+			}
+		}
+	}
+	if all := truth.Figures(o.everything()); all[figureGross] == 0 || all[figureItems] < 100 {
+		t.Errorf("the stories come to next to nothing: %v", all)
+	}
+}
