@@ -2,14 +2,15 @@ package revenue
 
 import "strings"
 
-// exponents holds the number of decimals of every active ISO 4217 currency that
-// is money in circulation (list one, without funds, metals and test codes).
-// Currencies of two decimals are in twoDecimals.
+// exponents holds the number of decimals of every ISO 4217 currency that is money
+// in circulation (list one, without funds, metals and test codes) or was within
+// the years that histories reach back to. Currencies of two decimals are in
+// twoDecimals and withdrawn.
 var exponents = func() map[string]int {
 	table := make(map[string]int, 160)
 	for exponent, codes := range map[int]string{
-		0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF",
-		2: twoDecimals,
+		0: "BIF BYR CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF",
+		2: twoDecimals + withdrawn,
 		3: "BHD IQD JOD KWD LYD OMR TND",
 	} {
 		for code := range strings.FieldsSeq(codes) {
@@ -34,3 +35,7 @@ func Exponent(currency string) (int, bool) {
 	exponent, ok := exponents[currency]
 	return exponent, ok
 }
+
+// withdrawn are former currencies of two decimals since 2000.
+const withdrawn = `
+CUC EEK GHC HRK LTL LVL MRO MTL ROL SIT SKK SLL SRG STD TRL VEF ZMK ZWL`

@@ -26,8 +26,8 @@ const (
 	// KindRefund is one refund, full or partial.
 	KindRefund Kind = "refund"
 	// KindRefundTotal is the cumulative refunded amount of one payment, for
-	// sources that do not name the refunds. It counts only while no KindRefund of
-	// the group is known.
+	// sources that do not name all refunds. What no KindRefund of the same payment
+	// accounts for counts as one refund.
 	KindRefundTotal Kind = "refund_total"
 	// KindDispute is money withdrawn by a dispute or chargeback.
 	KindDispute Kind = "dispute"

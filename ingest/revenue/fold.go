@@ -72,25 +72,22 @@ func (g groupFacts) cash() []Entry {
 		} else {
 			entry.Amount = amount // parts of a remainder are not known
 		}
-		g.attribute(&entry)
+		g.attribute(&entry, entry.ObjectID)
 		entries = append(entries, entry)
 	}
-	for _, s := range g[KindRefund] {
-		entries = appendReversal(entries, s, EntryRefund, -1, originals)
-	}
-	for _, s := range g[KindRefundTotal] {
-		if !g.refundsKnown(s) {
-			entries = appendReversal(entries, s, EntryRefund, -1, originals)
+	for _, reversal := range [...]struct {
+		kind      Kind
+		entry     EntryKind
+		direction int64
+	}{
+		{KindRefund, EntryRefund, -1}, {KindRefundTotal, EntryRefund, -1},
+		{KindDispute, EntryDispute, -1}, {KindDisputeReversal, EntryDisputeReversal, 1}, {KindFee, EntryFee, -1},
+	} {
+		for _, s := range g[reversal.kind] {
+			if entry, moved := g.reversal(s, reversal.entry, reversal.direction, originals); moved {
+				entries = append(entries, entry)
+			}
 		}
-	}
-	for _, s := range g[KindDispute] {
-		entries = appendReversal(entries, s, EntryDispute, -1, originals)
-	}
-	for _, s := range g[KindDisputeReversal] {
-		entries = appendReversal(entries, s, EntryDisputeReversal, 1, originals)
-	}
-	for _, s := range g[KindFee] {
-		entries = appendReversal(entries, s, EntryFee, -1, originals)
 	}
 	return entries
 }
@@ -149,58 +146,86 @@ func (g groupFacts) linked(charge *statement) (amount int64) {
 	return amount
 }
 
-// refundsKnown reports whether single refunds of the payment are known, which
-// then count instead of its total.
-func (g groupFacts) refundsKnown(total *statement) bool {
-	return slices.ContainsFunc(g[KindRefund], func(s *statement) bool { return s.Original == total.Original })
+// unnamed is how much of a payment's total of refunds no single refund accounts
+// for. A refund that failed accounts for its part: it was in the total once.
+func (g groupFacts) unnamed(total *statement) int64 {
+	rest := total.Amount
+	for _, s := range g[KindRefund] {
+		if s.Original == total.Original {
+			rest -= s.Amount
+		}
+	}
+	return max(0, rest)
 }
 
-// originals finds charges, and the links that stand for them, by every id that
-// a refund may name.
-func (g groupFacts) originals() map[string]*statement {
-	index := map[string]*statement{}
-	for _, kind := range []Kind{KindLink, KindCharge} {
-		for _, s := range g[kind] {
-			ids := []string{s.ObjectID, s.Payment, s.Invoice}
-			if kind == KindLink {
-				ids = []string{s.Original, s.Invoice}
+// originalFacts is what a refund may name: a link says whose a payment is, which the
+// bare charge often does not know.
+type originalFacts struct {
+	link, charge *statement
+}
+
+// originals finds charges and links by every id that a refund may name.
+func (g groupFacts) originals() map[string]originalFacts {
+	index := map[string]originalFacts{}
+	for _, s := range g[KindLink] {
+		for _, id := range [...]string{s.Original, s.Invoice} {
+			if held := index[id]; id != "" && held.link == nil {
+				held.link = s
+				index[id] = held
 			}
-			for _, id := range ids {
-				// A link names the subscription, which the bare payment does not.
-				if held := index[id]; id != "" && (held == nil || held.Kind == KindCharge) {
-					index[id] = s
-				}
+		}
+	}
+	for _, s := range g[KindCharge] {
+		for _, id := range [...]string{s.ObjectID, s.Payment, s.Invoice} {
+			if held := index[id]; id != "" && held.charge == nil {
+				held.charge = s
+				index[id] = held
 			}
 		}
 	}
 	return index
 }
 
-// appendReversal appends the entry of a refund, dispute or fee, which inherits
-// from the charge it is about.
-func appendReversal(entries []Entry, s *statement, kind EntryKind, direction int64, originals map[string]*statement) []Entry {
-	if !s.settled() && s.Status != StatusPending || s.Amount == 0 {
-		return entries
+// reversal is the entry of a refund, dispute or fee, which inherits from the
+// payment it is about, and whether it moved money at all.
+func (g groupFacts) reversal(s *statement, kind EntryKind, direction int64, originals map[string]originalFacts) (Entry, bool) {
+	amount := s.Amount
+	if s.Kind == KindRefundTotal {
+		amount = g.unnamed(s)
+	}
+	if !s.settled() && s.Status != StatusPending || amount == 0 {
+		return Entry{}, false
 	}
 	entry := s.entry(kind)
-	entry.flow(direction, s.Amount, s)
 	entry.Recurring = s.recurring()
-	original := originals[s.Original]
-	if original == nil {
+	if amount == s.Amount {
+		entry.flow(direction, amount, s)
+	} else {
+		entry.Amount = direction * amount // parts of a remainder are not known
+	}
+	original, found := originals[s.Original]
+	if !found {
 		original = originals[s.Invoice]
 	}
-	if original != nil {
-		entry.Recurring = original.recurring()
-		entry.inherit(&original.Dimensions)
+	for _, from := range [...]*statement{original.charge, original.link} {
+		if from != nil {
+			entry.Recurring = from.recurring()
+		}
 	}
-	return append(entries, entry)
+	for _, from := range [...]*statement{original.link, original.charge} {
+		if from != nil {
+			entry.inherit(&from.Dimensions)
+		}
+	}
+	g.attribute(&entry, s.Original)
+	return entry, true
 }
 
-// attribute fills the entry's empty dimensions from the attributions of its group.
-func (g groupFacts) attribute(entry *Entry) {
+// attribute fills the entry's empty dimensions from the attributions of its
+// group that name the payment, or what it was for.
+func (g groupFacts) attribute(entry *Entry, payment string) {
 	for _, s := range g[KindAttribution] {
-		if s.Original == entry.ObjectID || s.Original == entry.Payment || s.Original == entry.Invoice ||
-			s.Original == entry.Subscription {
+		if s.Original != "" && slices.Contains([]string{payment, entry.Payment, entry.Invoice, entry.Subscription}, s.Original) {
 			entry.inherit(&s.Dimensions)
 		}
 	}

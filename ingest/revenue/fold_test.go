@@ -108,13 +108,25 @@ func TestFoldHistories(t *testing.T) {
 2026-01-01T00:00 purchase 50.00
 2026-01-02T00:00 refund -15.00
 `},
-		{"single refunds replace their total", []Event{
+		{"single refunds count first, the rest of their total beside them", []Event{
 			fact(KindCharge, "pi", "2026-01-01", 5000),
 			fact(KindRefundTotal, "ch", "2026-01-02", 1500, original("pi")),
-			fact(KindRefund, "re", "2026-01-02", 1000, original("pi")),
+			fact(KindRefund, "re1", "2026-01-02", 1000, original("pi")),
+			fact(KindRefund, "re2", "2026-01-02", 200, original("pi"), func(e *Event) { e.Status = StatusFailed }),
+		}, `
+2026-01-01T00:00 purchase 50.00
+2026-01-02T00:00 refund -3.00
+2026-01-02T00:00 refund -10.00
+`},
+		{"single refunds that say more than a stale total", []Event{
+			fact(KindCharge, "pi", "2026-01-01", 5000),
+			fact(KindRefundTotal, "ch", "2026-01-02", 1000, original("pi")),
+			fact(KindRefund, "re1", "2026-01-02", 1000, original("pi")),
+			fact(KindRefund, "re2", "2026-01-03", 500, original("pi")),
 		}, `
 2026-01-01T00:00 purchase 50.00
 2026-01-02T00:00 refund -10.00
+2026-01-03T00:00 refund -5.00
 `},
 		{"a failed refund and a failed charge move nothing", []Event{
 			fact(KindCharge, "pi", "2026-01-01", 5000, func(e *Event) { e.Status = StatusFailed }),

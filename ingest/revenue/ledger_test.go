@@ -328,12 +328,13 @@ func oracleFlow(standing map[string]Event, e Event) int64 {
 		}
 		return max(0, rest)
 	case e.Kind == KindRefundTotal && reversed:
+		rest := e.Amount
 		for _, other := range standing {
 			if other.Kind == KindRefund && !other.Deleted && other.Original == e.Original {
-				return 0
+				rest -= other.Amount
 			}
 		}
-		return -e.Amount
+		return -max(0, rest)
 	case (e.Kind == KindRefund || e.Kind == KindDispute || e.Kind == KindFee) && reversed:
 		return -e.Amount
 	case e.Kind == KindDisputeReversal && reversed:

@@ -165,7 +165,7 @@ var ErrInterval = errors.New("interval must be day, week, month or year, with a 
 // month 1, year 1/12, week 52/12, day 365/12, over count (the house definition
 // of reference/metrics.md section 2b). Halves round away from zero, once.
 func MonthlyMRR(amount *big.Rat, interval string, count int64) (int64, error) {
-	factor, err := monthlyFactor(interval, count)
+	factor, err := MonthlyFactor(interval, count)
 	if err != nil {
 		return 0, err
 	}
@@ -174,7 +174,9 @@ func MonthlyMRR(amount *big.Rat, interval string, count int64) (int64, error) {
 	return roundRat(value)
 }
 
-func monthlyFactor(interval string, count int64) (*big.Rat, error) {
+// MonthlyFactor is the share of a billing term's amount that a month is worth;
+// see MonthlyMRR.
+func MonthlyFactor(interval string, count int64) (*big.Rat, error) {
 	if count <= 0 {
 		return nil, fmt.Errorf("interval count %d: %w", count, ErrInterval)
 	}
