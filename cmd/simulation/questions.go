@@ -273,11 +273,14 @@ func (i *inspector) askMRR(ctx context.Context, r Range, into answers) error {
 		into[cell{endpointMetricsMRR, within, figureMRR, true}] = b.MRRCents
 		for figure, text := range map[figure]string{
 			figureNew: b.Exact.New, figureReactivation: b.Exact.Reactivation, figureExpansion: b.Exact.Expansion,
-			figureContraction: "-" + b.Exact.Contraction, figureChurn: "-" + b.Exact.Churn, figureMRR: b.Exact.MRR,
+			figureContraction: b.Exact.Contraction, figureChurn: b.Exact.Churn, figureMRR: b.Exact.MRR,
 		} {
 			units, err := unitsOf(text)
 			if err != nil {
 				return &refusal{err}
+			}
+			if figure == figureContraction || figure == figureChurn { // given as magnitudes
+				units = -units
 			}
 			into[cell{endpointMetricsMRR, within, figure, false}] = units
 		}
@@ -287,9 +290,6 @@ func (i *inspector) askMRR(ctx context.Context, r Range, into answers) error {
 
 // unitsOf reads minor units with all their decimals as MRR units.
 func unitsOf(text string) (int64, error) {
-	if len(text) > 1 && text[0] == '-' && text[1] == '-' {
-		text = text[2:]
-	}
 	value, ok := new(big.Rat).SetString(text)
 	if ok {
 		value.Mul(value, big.NewRat(mrrUnits, 1))
