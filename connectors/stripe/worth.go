@@ -122,7 +122,8 @@ func (w *worth) items(o object, m money) []item {
 		if quantity.IsInt() && quantity.Num().IsInt64() {
 			i.quantity = quantity.Num().Int64()
 		}
-		if i.factor = monthlyFactor(i.interval, i.intervalCount); i.factor == nil {
+		var err error
+		if i.factor, err = revenue.MonthlyFactor(i.interval, i.intervalCount); err != nil {
 			w.miss(unknownInterval)
 			continue
 		}
@@ -144,26 +145,6 @@ func quantityOf(line object) *big.Rat {
 		return quantity
 	}
 	return big.NewRat(1, 1)
-}
-
-// monthlyFactor is the house's normalisation of a term to a month: year 1/12, week
-// 52/12, day 365/12 (see revenue.MonthlyMRR); nil for no term.
-func monthlyFactor(interval string, count int64) *big.Rat {
-	if count <= 0 {
-		return nil
-	}
-	switch interval {
-	case "month":
-		return big.NewRat(1, count)
-	case "year":
-		return new(big.Rat).Quo(big.NewRat(1, 12), new(big.Rat).SetInt64(count))
-	case "week":
-		return new(big.Rat).Quo(big.NewRat(52, 12), new(big.Rat).SetInt64(count))
-	case "day":
-		return new(big.Rat).Quo(big.NewRat(365, 12), new(big.Rat).SetInt64(count))
-	default:
-		return nil
-	}
 }
 
 // termAmount is what a quantity of an item costs a term, in Stripe's units, or the
