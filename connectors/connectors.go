@@ -72,7 +72,8 @@ type InvalidError struct {
 	// Code is for programs: missing_<field>, invalid_<field> or the code that the
 	// source's contract names.
 	Code string
-	// Detail is a sentence for people. It quotes no more than the member's value.
+	// Detail is for people: a sentence with a capital, or in lower case what is to
+	// be said of the field ("must be a number"). It quotes no more than the value.
 	Detail string
 }
 

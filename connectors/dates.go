@@ -92,7 +92,7 @@ func (f *Fields) instant(name string, value Value) (at time.Time, given bool) {
 	}
 	at, given = ParseTime(text)
 	if !given {
-		f.Invalid(name, "%q is not an ISO 8601 date or time", text)
+		f.Invalid(name, "must be an ISO 8601 date or time, not %q", text)
 	}
 	return at, given
 }

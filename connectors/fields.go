@@ -92,11 +92,11 @@ func SyntaxError(err error) *InvalidError {
 	switch {
 	case errors.As(err, &syntactic):
 		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return &InvalidError{Field: fieldPath(syntactic.JSONPointer), Code: "invalid_json", Detail: "the name appears twice"}
+			return &InvalidError{Field: fieldPath(syntactic.JSONPointer), Code: "invalid_json", Detail: "appears twice"}
 		}
 		return &InvalidError{Code: "invalid_json", Detail: fmt.Sprintf("not valid JSON at byte %d: %v", syntactic.ByteOffset, syntactic.Err)}
 	case errors.As(err, &semantic) && errors.Is(err, jsonv2.ErrUnknownName):
-		return &InvalidError{Field: fieldPath(semantic.JSONPointer), Code: "unknown_field", Detail: "there is no such field"}
+		return &InvalidError{Field: fieldPath(semantic.JSONPointer), Code: "unknown_field", Detail: "is not a known field"}
 	case errors.As(err, &semantic):
 		return &InvalidError{Field: fieldPath(semantic.JSONPointer), Code: "invalid_json", Detail: "cannot be " + kindName(semantic.JSONKind)}
 	default:
@@ -266,7 +266,7 @@ func (f *Fields) AmountText(name, text, currency string) int64 {
 	switch {
 	case errors.Is(err, revenue.ErrAmountPrecision):
 		exponent, _ := revenue.Exponent(currency)
-		f.Invalid(name, "%s has more decimals than %s has (%d): it cannot be stored exactly", text, currency, exponent)
+		f.Invalid(name, "must have no more decimals than %s has (%d): %s cannot be stored exactly", currency, exponent, text)
 	case errors.Is(err, revenue.ErrAmountTooLarge):
 		f.Invalid(name, "is too large")
 	case err != nil:
@@ -323,7 +323,7 @@ func (f *Fields) Currency(name string, value Value, fallback string) string {
 	}
 	code := strings.ToUpper(text)
 	if _, known := revenue.Exponent(code); !known {
-		f.Invalid(name, "%q is not an ISO 4217 currency", text)
+		f.Invalid(name, "must be an ISO 4217 currency, not %q", text)
 		return fallback
 	}
 	return code
