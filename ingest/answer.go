@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -172,10 +174,10 @@ type problem struct {
 	Results []result `json:"results,omitempty"`
 }
 
-// sentence names the field, which contracts without a member for it need, unless
-// the detail does.
+// sentence is the detail as a sentence, for contracts that have no member for the
+// field: a detail in lower case says something of the field.
 func (f *failure) sentence() string {
-	if f.field == "" || strings.Contains(f.detail, f.field) || strings.HasPrefix(f.code, "missing_") || f.code == trackly.CodeMessageNotFound || f.code == trackly.CodeContactNotFound {
+	if first, _ := utf8.DecodeRuneInString(f.detail); f.field == "" || unicode.IsUpper(first) {
 		return f.detail
 	}
 	return f.field + " " + f.detail

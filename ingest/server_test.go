@@ -1,0 +1,327 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"revstream/connectors"
+	"revstream/ingest"
+	"revstream/ingest/revenue"
+	"revstream/ingest/stream"
+)
+
+type cfg = ingest.Config
+
+// listen serves the app on a free port of loopback.
+func (s *service) listen() (base string) {
+	s.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	go func() { _ = s.app.Listener(listener) }()
+	s.t.Cleanup(func() { _ = s.app.Shutdown() })
+	return "http://" + listener.Addr().String()
+}
+
+func TestDefaultConfigIsValid(t *testing.T) {
+	if err := ingest.DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConfigFaults(t *testing.T) {
+	for name, change := range map[string]func(*cfg){
+		"body_bytes_max":          func(c *cfg) { c.BodyBytesMax = 0 },
+		"decoded_bytes_max":       func(c *cfg) { c.DecodedBytesMax = c.BodyBytesMax - 1 },
+		"records_per_request_max": func(c *cfg) { c.RecordsPerRequestMax = 1001 },
+		"requests_in_flight_max":  func(c *cfg) { c.RequestsInFlightMax = -1 },
+		"request_timeout":         func(c *cfg) { c.RequestTimeout = c.WriteTimeout },
+		"key_requests_per_second": func(c *cfg) { c.KeyRequestsPerSecond = 0 },
+		"key_requests_burst":      func(c *cfg) { c.KeyRequestsBurst = 0 },
+		"idempotency_ttl":         func(c *cfg) { c.IdempotencyTTL = 0 },
+	} {
+		c := ingest.DefaultConfig()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := ingest.New(c, ingest.Dependencies{Registerer: prometheus.NewRegistry(), Log: zap.NewNop()}); err == nil {
+			t.Errorf("%s: a server was made", name)
+		}
+	}
+}
+
+func TestKeysInEveryHeader(t *testing.T) {
+	s := start(t, settings{})
+	for _, header := range [][2]string{
+		{"X-Api-Key", s.keys.secret}, {"x-api-key", s.keys.secret}, {"X-API-Token", s.keys.secret},
+		{"Authorization", "Bearer " + s.keys.secret}, {"Authorization", "bearer " + s.keys.secret},
+	} {
+		if answer := s.call(http.MethodPost, "/v1/events", order, header[0], header[1]); answer.status != 202 {
+			t.Errorf("%s: %d %s", header[0], answer.status, answer.body)
+		}
+	}
+	for _, header := range [][2]string{
+		{"X-Api-Key", ""}, {"X-Api-Key", "wrong"}, {"Authorization", "Basic " + s.keys.secret}, {"Authorization", s.keys.secret}, {"Authorization", "Bearer "},
+	} {
+		s.call(http.MethodPost, "/v1/events", order, header[0], header[1]).expect(t, 401,
+			`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The API key is missing, unknown or revoked.","code":"unauthorized"}`)
+	}
+	for _, key := range []string{s.keys.public, s.keys.reading} {
+		s.call(http.MethodPost, "/v1/events", order, "X-Api-Key", key).expect(t, 403,
+			`{"type":"about:blank","title":"Forbidden","status":403,"detail":"The API key may not write revenue.","code":"forbidden"}`)
+	}
+	s.call(http.MethodPost, "/v2/revenue", sale).expect(t, 401,
+		`{"success":false,"code":"unauthorized","error":"The API key is missing, unknown or revoked."}`)
+}
+
+func TestRateLimit(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s := start(t, settings{now: func() time.Time { return now }})
+	send := func() response {
+		return s.call(http.MethodPost, "/v2/revenue", `{}`, "X-Api-Key", s.keys.limited)
+	}
+	for i, remaining := range []string{"1", "0"} {
+		answer := send()
+		if answer.status != 400 || answer.header.Get("RateLimit-Remaining") != remaining || answer.header.Get("RateLimit-Limit") != "2" ||
+			answer.header.Get("RateLimit-Policy") != `"default";q=2;w=2` ||
+			answer.header.Get("RateLimit") != fmt.Sprintf(`"default";r=%s;t=%d`, remaining, i+1) ||
+			answer.header.Get("RateLimit-Reset") != fmt.Sprint(i+1) {
+			t.Errorf("request %d: %d %v", i, answer.status, answer.header)
+		}
+	}
+	limited := send()
+	limited.expect(t, 429, `{"success":false,"code":"rate_limited","error":"Too many requests with this API key."}`)
+	if limited.header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After %q", limited.header.Get("Retry-After"))
+	}
+	if answer := s.post("/v2/revenue", `{}`); answer.status != 400 {
+		t.Errorf("another key: %d", answer.status)
+	}
+	now = now.Add(time.Second)
+	if answer := send(); answer.status != 400 {
+		t.Errorf("after a second: %d", answer.status)
+	}
+	if n := s.metric("revstream_ingest_requests_total", "status", "429"); n != 1 {
+		t.Errorf("%v counted", n)
+	}
+}
+
+func TestErrorsOfTheApp(t *testing.T) {
+	s := start(t, settings{ingest: func(c *cfg) { c.BodyBytesMax = 1024 }})
+	base, large := s.listen(), strings.Repeat(" ", 2000)
+	for _, test := range []struct {
+		method, path, body string
+		status             int
+		answer             string
+	}{
+		{"GET", "/nowhere", "", 404, `{"type":"about:blank","title":"Not Found","status":404,"detail":"Cannot GET /nowhere","code":"not_found"}`},
+		{"GET", "/v1/events", "", 405, `{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"Method Not Allowed","code":"method_not_allowed"}`},
+		{"GET", "/api/v2/revenue", "", 405, `{"success":false,"code":"method_not_allowed","error":"Method Not Allowed"}`},
+		{"PATCH", transactions, "", 405, `{"success":false,"error":"method_not_allowed","message":"Method Not Allowed"}`},
+		{"PUT", ingestPath, "", 405, `{"error":"Method Not Allowed"}`},
+		{"POST", "/v1/events", large, 413, `{"type":"about:blank","title":"Request Entity Too Large","status":413,"detail":"Request Entity Too Large","code":"request_entity_too_large"}`},
+		{"POST", "/v2/revenue", large, 413, `{"success":false,"code":"request_entity_too_large","error":"Request Entity Too Large"}`},
+		{"POST", transactions, large, 413, `{"success":false,"error":"request_entity_too_large","message":"Request Entity Too Large"}`},
+	} {
+		s.send(base, test.method, test.path, test.body).expect(t, test.status, test.answer)
+	}
+}
+
+// send is call over a connection, with the secret key.
+func (s *service) send(base, method, path, body string) response {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), method, base+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("X-Api-Key", s.keys.secret)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return read(s.t, answer)
+}
+
+func read(t *testing.T, answer *http.Response) response {
+	t.Helper()
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response{answer.StatusCode, answer.Header, string(text)}
+}
+
+// TestKafkaDown: nothing is a 4xx and nothing a 2xx while Kafka takes nothing.
+func TestKafkaDown(t *testing.T) {
+	s := start(t, settings{
+		stream:   func(c *stream.Config) { c.ProduceTimeout, c.ReadTimeout = time.Second, time.Second },
+		decoders: map[string]connectors.Decode{"test": decodeTest},
+	})
+	s.messages()
+	s.cluster.Close()
+	webhook := "/webhooks/test/" + s.keys.endpoint
+	for _, call := range [][3]string{
+		{"POST", "/v2/revenue", sale},
+		{"POST", "/v2/revenue", strings.Replace(sale, "a1b2c3d4", "unknown0", 1)}, // may be registered on another node
+		{"POST", "/v2/revenue/bulk", `{"records":[` + sale + `]}`},
+		{"POST", "/v2/messages", `{"id":"m0000001"}`},
+		{"POST", transactions, transaction},
+		{"PUT", transactions, `{"transaction_id":"txn_123"}`},
+		{"DELETE", transactions, `{"transaction_id":"txn_123"}`},
+		{"POST", ingestPath, pulsoraBody("", "purchase", "1", "")},
+		{"POST", "/v1/events", order},
+		{"POST", webhook, "good"},
+	} {
+		answer := s.call(call[0], call[1], call[2], "X-Api-Key", s.keys.secret)
+		if answer.status != 503 || answer.header.Get("Retry-After") != "1" {
+			t.Errorf("%s %s: %d %s", call[0], call[1], answer.status, answer.body)
+		}
+	}
+	// What is the caller's fault stays so.
+	if answer := s.post("/v2/revenue", `{}`); answer.status != 400 {
+		t.Errorf("a faulty request: %d", answer.status)
+	}
+}
+
+func TestTooManyInFlight(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s := start(t, settings{
+		ingest: func(c *cfg) { c.RequestsInFlightMax = 1 },
+		decoders: map[string]connectors.Decode{"test": func(context.Context, connectors.Delivery) (connectors.Decoded, error) {
+			close(entered)
+			<-leave
+			return connectors.Decoded{}, nil
+		}},
+	})
+	done := make(chan response)
+	go func() { done <- s.call(http.MethodPost, "/webhooks/test/"+s.keys.endpoint, "x") }()
+	<-entered
+	answer := s.post("/v1/events", order)
+	if answer.status != 503 || answer.header.Get("Retry-After") != "1" {
+		t.Errorf("while full: %d %s", answer.status, answer.body)
+	}
+	close(leave)
+	if first := <-done; first.status != 200 {
+		t.Errorf("the first: %d %s", first.status, first.body)
+	}
+	if answer := s.post("/v1/events", order); answer.status != 202 {
+		t.Errorf("after: %d %s", answer.status, answer.body)
+	}
+}
+
+// decodeTest stands for a provider: what a delivery is decides what becomes of it.
+func decodeTest(_ context.Context, d connectors.Delivery) (connectors.Decoded, error) {
+	event := revenue.Event{
+		Workspace: d.Workspace, Provider: "test", Account: d.Account, Livemode: true, ObjectID: "o", Kind: revenue.KindCharge, Group: "g",
+		Version: 1, OccurredAt: d.ReceivedAt, ReceivedAt: d.ReceivedAt, Amount: 7, Currency: "USD",
+	}
+	switch string(d.Body) {
+	case "good":
+		return connectors.Decoded{Events: []revenue.Event{event}}, nil
+	case "ignored":
+		return connectors.Decoded{ID: "evt_1", Type: "whatever", Ignored: true}, nil
+	case "unsigned":
+		return connectors.Decoded{}, fmt.Errorf("verify: %w", connectors.ErrBadSignature)
+	case "malformed":
+		return connectors.Decoded{}, &connectors.InvalidError{Field: "amount", Code: "invalid_amount", Detail: "is no amount"}
+	case "panic":
+		panic("the decoder fell over")
+	case "secrets":
+		if len(d.Secrets) == 0 || d.Header.Get("X-Signature") != "s" || d.Integration == "" {
+			return connectors.Decoded{}, fmt.Errorf("delivery %+v: %w", d, connectors.ErrMalformed)
+		}
+		return connectors.Decoded{}, nil
+	default:
+		return connectors.Decoded{}, errors.New("the provider's API does not answer")
+	}
+}
+
+func TestWebhooks(t *testing.T) {
+	s := start(t, settings{decoders: map[string]connectors.Decode{"test": decodeTest, "other": decodeTest}})
+	path := "/webhooks/test/" + s.keys.endpoint
+	received := `{"received":true}`
+	missing := `{"type":"about:blank","title":"Not Found","status":404,"detail":"There is no such webhook endpoint.","code":"not_found"}`
+	for _, test := range []struct {
+		path, body string
+		status     int
+		answer     string
+	}{
+		{path, "good", 200, received},
+		{path, "ignored", 200, received},
+		{path, "secrets", 200, received},
+		{path, "unsigned", 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The signature does not verify with any secret of the endpoint.","code":"bad_signature"}`},
+		{path, "malformed", 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"is no amount","code":"invalid_amount","pointer":"/amount"}`},
+		{path, "temporary", 503, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Revenue cannot be stored right now. Send the request again.","code":"unavailable"}`},
+		{path, "panic", 500, `{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"The request could not be served.","code":"internal_error"}`},
+		{"/webhooks/test/unknown", "good", 404, missing},
+		{"/webhooks/unknown/" + s.keys.endpoint, "good", 404, missing},
+		{"/webhooks/other/" + s.keys.endpoint, "good", 404, missing},
+	} {
+		s.call(http.MethodPost, test.path, test.body, "X-Signature", "s").expect(t, test.status, test.answer)
+	}
+	for name, want := range map[string]float64{
+		"revstream_ingest_webhooks_ignored_total": 1, "revstream_ingest_panics_total": 1, "revstream_ingest_requests_in_flight": 0,
+	} {
+		if got := s.metric(name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	if events := s.published(); len(events) != 1 || events[0].Amount != 7 {
+		t.Errorf("statements %+v", events)
+	}
+}
+
+func TestConcurrentIdempotencyKey(t *testing.T) {
+	s := start(t, settings{})
+	s.messages()
+	statuses := make(chan int)
+	const callers = 8
+	for range callers {
+		go func() { statuses <- s.post("/v2/revenue", sale, "Idempotency-Key", "k").status }()
+	}
+	served := 0
+	for range callers {
+		switch status := <-statuses; status {
+		case 200:
+			served++
+		case 409:
+		default:
+			t.Errorf("status %d", status)
+		}
+	}
+	if served == 0 || len(s.published()) != 1 {
+		t.Errorf("%d served, %d statements", served, len(s.published()))
+	}
+}
+
+func TestSweep(t *testing.T) {
+	s := start(t, settings{ingest: func(c *cfg) { c.IdempotencyTTL = time.Millisecond }})
+	s.messages()
+	s.post("/v2/revenue", sale, "Idempotency-Key", "k")
+	deadline := time.Now().Add(patience)
+	for {
+		dropped, err := s.server.Sweep(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dropped == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the key was not dropped")
+		}
+	}
+}
