@@ -74,11 +74,16 @@ func openStore(t testing.TB, engine *embedded.Engine, database string, log *zap.
 // start runs a sink until the returned function is called, which waits for its end.
 func (r *rig) start(t testing.TB, config Config) (stop func()) {
 	t.Helper()
+	return r.startWith(t, config, r.store)
+}
+
+func (r *rig) startWith(t testing.TB, config Config, store Store) (stop func()) {
+	t.Helper()
 	opts, err := stream.ConsumerOpts(r.config, r.log, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(config, r.config.EventsTopic, opts, r.store, r.producer.Quarantine, prometheus.NewRegistry(), r.log)
+	s, err := New(config, r.config.EventsTopic, opts, store, r.producer.Quarantine, prometheus.NewRegistry(), r.log)
 	if err != nil {
 		t.Fatal(err)
 	}
