@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -206,7 +205,7 @@ func (s *Server) pass(ctx context.Context, c *fiber.Ctx, d door) (answer, error)
 		return answer{}, &failure{status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: quota.retryAfter,
 			detail: "Too many requests with this API key."}
 	}
-	if !mayWrite(r.key) {
+	if !r.key.Allows(control.ScopeRevenueWrite) {
 		return answer{}, forbidden()
 	}
 	if r.workspace, err = s.workspaceOf(r.key); err != nil {
@@ -233,27 +232,24 @@ func headerToken(c *fiber.Ctx) string {
 	return strings.TrimSpace(token)
 }
 
-// authenticate finds the key; it says nothing of why there is none.
+// authenticate finds the key. What is not one is the caller's fault; that Kafka
+// does not say whether it is one is not.
 func (s *Server) authenticate(token string) (control.Key, error) {
 	if token == "" {
 		return control.Key{}, unauthorized()
 	}
 	key, err := s.Directory.Authenticate(token)
-	if err != nil {
+	if errors.Is(err, control.ErrUnauthenticated) {
 		return control.Key{}, unauthorized()
 	}
-	return key, nil
+	return key, wrap("authenticate", err)
 }
 
-func mayWrite(key control.Key) bool {
-	return !key.Public && slices.Contains(key.Scopes, control.ScopeRevenueWrite)
-}
-
-// workspaceOf is the key's workspace.
+// workspaceOf is the key's workspace; one for the whole installation has none.
 func (s *Server) workspaceOf(key control.Key) (control.Workspace, error) {
 	workspace, known := s.Directory.Workspace(key.Workspace)
 	if !known {
-		return control.Workspace{}, unauthorized()
+		return control.Workspace{}, forbidden()
 	}
 	return workspace, nil
 }

@@ -78,7 +78,7 @@ func TestKeysInEveryHeader(t *testing.T) {
 		s.call(http.MethodPost, "/v1/events", order, header[0], header[1]).expect(t, 401,
 			`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The API key is missing, unknown or revoked.","code":"unauthorized"}`)
 	}
-	for _, key := range []string{s.keys.public, s.keys.reading} {
+	for _, key := range []string{s.keys.public, s.keys.reading, s.keys.installation} {
 		s.call(http.MethodPost, "/v1/events", order, "X-Api-Key", key).expect(t, 403,
 			`{"type":"about:blank","title":"Forbidden","status":403,"detail":"The API key may not write revenue.","code":"forbidden"}`)
 	}
@@ -240,7 +240,7 @@ func decodeTest(_ context.Context, d connectors.Delivery) (connectors.Decoded, e
 	case "panic":
 		panic("the decoder fell over")
 	case "secrets":
-		if len(d.Secrets) == 0 || d.Header.Get("X-Signature") != "s" || d.Integration == "" {
+		if len(d.Secrets) != 1 || d.Secrets[0] != "signing" || d.Header.Get("X-Signature") != "s" || d.Integration == "" {
 			return connectors.Decoded{}, fmt.Errorf("delivery %+v: %w", d, connectors.ErrMalformed)
 		}
 		return connectors.Decoded{}, nil
@@ -262,6 +262,7 @@ func TestWebhooks(t *testing.T) {
 		{path, "good", 200, received},
 		{path, "ignored", 200, received},
 		{path, "secrets", 200, received},
+		{"/webhooks/test/" + s.keys.testEndpoint, "good", 200, received}, // live, and so not for it
 		{path, "unsigned", 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The signature does not verify with any secret of the endpoint.","code":"bad_signature"}`},
 		{path, "malformed", 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"is no amount","code":"invalid_amount","pointer":"/amount"}`},
 		{path, "temporary", 503, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Revenue cannot be stored right now. Send the request again.","code":"unavailable"}`},
@@ -273,7 +274,7 @@ func TestWebhooks(t *testing.T) {
 		s.call(http.MethodPost, test.path, test.body, "X-Signature", "s").expect(t, test.status, test.answer)
 	}
 	for name, want := range map[string]float64{
-		"revstream_ingest_webhooks_ignored_total": 1, "revstream_ingest_panics_total": 1, "revstream_ingest_requests_in_flight": 0,
+		"revstream_ingest_webhooks_ignored_total": 2, "revstream_ingest_panics_total": 1, "revstream_ingest_requests_in_flight": 0,
 	} {
 		if got := s.metric(name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)

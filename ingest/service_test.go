@@ -40,12 +40,6 @@ type service struct {
 	keys     keys
 }
 
-// keys are what the directory made for the workspace of the test.
-type keys struct {
-	workspace, endpoint              string
-	secret, public, reading, limited string
-}
-
 // settings change a service before it starts.
 type settings struct {
 	ingest   func(*ingest.Config)

@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/gofiber/fiber/v2"
 	"go.uber.org/zap"
 
 	"revstream/connectors"
+	"revstream/ingest/control"
+	"revstream/ingest/revenue"
 	"revstream/ingest/stream"
 )
 
@@ -19,13 +22,16 @@ import (
 // that is a failed delivery.
 func (s *Server) postWebhook(ctx context.Context, c *fiber.Ctx) (answer, error) {
 	provider := c.Params("provider")
-	endpoint, known := s.Directory.Endpoint(c.Params("endpoint"))
+	endpoint, err := s.Directory.FindEndpoint(c.Params("endpoint"))
 	decode := s.Decoders[provider]
-	if !known || decode == nil || endpoint.Provider != provider {
+	switch {
+	case errors.Is(err, control.ErrUnknown), err == nil && (decode == nil || endpoint.Provider != provider):
 		return answer{}, notFound("There is no such webhook endpoint.")
+	case err != nil:
+		return answer{}, err
 	}
 	decoded, err := decode(ctx, connectors.Delivery{
-		Workspace: endpoint.Workspace, Integration: endpoint.ID, Account: endpoint.Account, Secrets: endpoint.Secrets,
+		Workspace: endpoint.Workspace, Integration: endpoint.ID, Account: endpoint.Account, Secrets: control.Reveal(endpoint.Secrets),
 		Header: headers(c),
 		// The raw bytes are what was signed; copied, because fasthttp uses the buffer
 		// again.
@@ -35,17 +41,20 @@ func (s *Server) postWebhook(ctx context.Context, c *fiber.Ctx) (answer, error) 
 	if err != nil {
 		return answer{}, s.webhookError(provider, err)
 	}
-	if err := s.Producer.Publish(ctx, decoded.Events...); err != nil {
+	// A test delivery to an endpoint for live ones, or the other way round, books
+	// nothing, and no retry would change that.
+	wanted := slices.DeleteFunc(decoded.Events, func(e revenue.Event) bool { return !endpoint.Mode.Accepts(e.Livemode) })
+	if err := s.Producer.Publish(ctx, wanted...); err != nil {
 		return answer{}, err
 	}
-	if decoded.Ignored {
+	if decoded.Ignored || len(wanted) < len(decoded.Events) {
 		s.metrics.ignored.WithLabelValues(provider).Inc()
 		s.Log.Debug("webhook delivery books nothing", zap.String("provider", provider), zap.String("type", decoded.Type), zap.String("event_id", decoded.ID))
 	}
 	a := jsonAnswer(http.StatusOK, struct {
 		Received bool `json:"received"`
 	}{true})
-	a.accepted, a.statements = 1, len(decoded.Events)
+	a.accepted, a.statements = 1, len(wanted)
 	return a, nil
 }
 
