@@ -45,6 +45,9 @@ type Config struct {
 	// InsertTimeout bounds one insert, on the server too. It must be shorter than
 	// the rebalance timeout of the consumer that inserts.
 	InsertTimeout time.Duration `koanf:"insert_timeout"`
+	// InsertStallTimeout is how long the server waits for the next block of an
+	// insert before it gives the client up. It looks every 10 s or so.
+	InsertStallTimeout time.Duration `koanf:"insert_stall_timeout"`
 	// StateTimeout bounds reading what groups hold.
 	StateTimeout time.Duration `koanf:"state_timeout"`
 	// TakeOverTimeout bounds waiting for an older writer's inserts to end.
@@ -87,6 +90,7 @@ func DefaultConfig() Config {
 		Durable:              true,
 		DialTimeout:          5 * time.Second,
 		InsertTimeout:        20 * time.Second,
+		InsertStallTimeout:   5 * time.Second,
 		StateTimeout:         20 * time.Second,
 		TakeOverTimeout:      30 * time.Second,
 		MaintenanceTimeout:   10 * time.Minute,
@@ -122,7 +126,7 @@ func (c Config) Validate() error {
 	check(c.User != "", "clickhouse: user is empty")
 	check(c.Engine == EnginePlain || c.Engine == EngineReplicated, "clickhouse: engine %q is neither plain nor replicated", c.Engine)
 	for name, value := range map[string]time.Duration{
-		"dial_timeout": c.DialTimeout, "insert_timeout": c.InsertTimeout, "state_timeout": c.StateTimeout,
+		"dial_timeout": c.DialTimeout, "insert_timeout": c.InsertTimeout, "insert_stall_timeout": c.InsertStallTimeout, "state_timeout": c.StateTimeout,
 		"take_over_timeout": c.TakeOverTimeout, "maintenance_timeout": c.MaintenanceTimeout,
 		"query_timeout": c.QueryTimeout, "connection_lifetime": c.ConnectionLifetime,
 	} {
@@ -140,6 +144,7 @@ func (c Config) Validate() error {
 	check(c.RepairRowsMax >= 10_000, "clickhouse: repair_rows_max is less than 10000")
 	check(c.RepairMemoryBytesMax >= 64<<20, "clickhouse: repair_memory_bytes_max is less than 64 MiB")
 	check(c.DifferencesMax > 0, "clickhouse: differences_max is not positive")
+	check(c.InsertStallTimeout < c.InsertTimeout, "clickhouse: insert_stall_timeout %v is not shorter than insert_timeout %v", c.InsertStallTimeout, c.InsertTimeout)
 	check(c.TakeOverTimeout > c.InsertTimeout, "clickhouse: take_over_timeout %v is not longer than insert_timeout %v", c.TakeOverTimeout, c.InsertTimeout)
 	return errors.Join(problems...)
 }

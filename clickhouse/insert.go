@@ -95,6 +95,10 @@ func (s *Store) insertSettings() clickhouse.Settings {
 	return clickhouse.Settings{
 		"max_execution_time": int(s.config.InsertTimeout.Seconds()) + 1,
 		"async_insert":       0,
+		// A client that falls silent in the middle must not keep whoever takes
+		// over waiting for long.
+		"receive_timeout": int(s.config.InsertStallTimeout.Seconds()),
+		"poll_interval":   1,
 		// All blocks of an insert are put together, whatever their size: all rows
 		// land or none.
 		"min_insert_block_size_rows":  insertRowsMax,

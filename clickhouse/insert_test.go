@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"revstream/ingest/revenue"
@@ -141,15 +140,7 @@ func TestAnAbandonedInsertLeavesNothing(t *testing.T) {
 	store := open(t)
 	w := takeOver(t, store, 0)
 	rows := w.rows(0, ledgerOf(charges(1, 3*blockRows)))
-	ctx := clickhouse.Context(t.Context(), clickhouse.WithSettings(store.insertSettings()))
-	batch, err := store.conn.PrepareBatch(ctx, store.ledger.insert)
-	must(t, err)
-	order := make([]int32, len(rows))
-	for i := range order {
-		order[i] = int32(i)
-	}
-	must(t, fillBatch(batch, store.ledger.columns, rows, order[:2*blockRows], &scratch{}))
-	must(t, batch.Flush())
+	batch := startInsert(t, store, rows, 2*blockRows)
 	must(t, batch.Abort())
 	deadline := time.Now().Add(10 * time.Second)
 	for count(t, store, "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND current_database = currentDatabase()") != 0 {

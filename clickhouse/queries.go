@@ -19,7 +19,7 @@ type queries struct {
 	fence, raiseFence, runningWrites, killWrites, highWater, highestEpochs string
 	groupStatements, groupHeld, groupRows, groupHashes                     string
 	saveProgress, completeThrough                                          string
-	chunks, slices                                                         string
+	chunks, slices, reserve, reserved                                      string
 	// By derived table.
 	equalise, check map[string]string
 }
@@ -47,6 +47,7 @@ func loadQueries() (queries, error) {
 		"group_rows": &q.groupRows, "group_hashes": &q.groupHashes,
 		"save_progress": &q.saveProgress, "complete_through": &q.completeThrough,
 		"chunks": &q.chunks, "slices": &q.slices,
+		"reserve": &q.reserve, "reserved": &q.reserved,
 	} {
 		*into = render(name)
 	}

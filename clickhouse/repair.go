@@ -61,6 +61,11 @@ func (r Repair) Total() int64 {
 // is there and so may be repeated, cut off and repeated again. Memory is bounded
 // by Config.RepairRowsMax: it goes by workspaces and portions of them.
 func (s *Store) Equalise(ctx context.Context, scope Scope) (Repair, error) {
+	return s.equaliseScope(ctx, scope, func(uint64, uint64, int64) {})
+}
+
+// equaliseScope is Equalise that reports after every chunk.
+func (s *Store) equaliseScope(ctx context.Context, scope Scope, report func(rowsDone, rowsTotal uint64, cells int64)) (Repair, error) {
 	repair := Repair{Cells: map[string]int64{}}
 	if len(scope.Slices) == 0 {
 		return repair, nil
@@ -72,6 +77,10 @@ func (s *Store) Equalise(ctx context.Context, scope Scope) (Repair, error) {
 	chunks, err := s.chunks(ctx, scope)
 	if err != nil {
 		return repair, fmt.Errorf("sizing a repair: %w", err)
+	}
+	var rowsDone, rowsTotal uint64
+	for _, chunk := range chunks {
+		rowsTotal += chunk.rows
 	}
 	for _, chunk := range chunks {
 		for _, table := range scope.tables() {
@@ -89,6 +98,8 @@ func (s *Store) Equalise(ctx context.Context, scope Scope) (Repair, error) {
 					zap.Int64("cells", cells), zap.Int32s("slices", scope.Slices))
 			}
 		}
+		rowsDone += chunk.rows
+		report(rowsDone, rowsTotal, repair.Total())
 	}
 	return repair, nil
 }

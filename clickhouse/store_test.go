@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -178,4 +179,11 @@ func exec(t testing.TB, store *Store, sql string) {
 	if err := store.conn.Exec(t.Context(), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
+}
+
+func counterValue(t testing.TB, counter prometheus.Counter) float64 {
+	t.Helper()
+	var metric dto.Metric
+	must(t, counter.Write(&metric))
+	return metric.GetCounter().GetValue()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -69,12 +70,23 @@ func nextEpoch(current uint64) uint64 {
 // TakeOver makes the caller the one writer of the slices: from its return on, no
 // insert of anybody else into `events` or `ledger` for these slices can land, and
 // none is still under way. It ends inserts of older epochs that are running, so
-// their derived tables may be left half fed (see Equalise). ErrFenced if another
-// writer took over in the meantime.
+// their derived tables may be left half fed (see Equalise). While a rebuild is at
+// work on a slice it waits. ErrFenced if another writer took over in the
+// meantime, ErrUnavailable if a wait took longer than TakeOverTimeout.
 func (s *Store) TakeOver(ctx context.Context, topicID string, slices []int32) (map[int32]Takeover, error) {
 	if len(slices) == 0 {
 		return map[int32]Takeover{}, nil
 	}
+	waiting, cancel := context.WithTimeout(ctx, s.config.TakeOverTimeout)
+	defer cancel()
+	if err := s.awaitReservations(waiting, slices); err != nil {
+		return nil, err
+	}
+	return s.takeOver(ctx, topicID, slices)
+}
+
+// takeOver is TakeOver without regard for a rebuild.
+func (s *Store) takeOver(ctx context.Context, topicID string, slices []int32) (map[int32]Takeover, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.TakeOverTimeout)
 	defer cancel()
 	epochs, err := s.raiseFence(ctx, slices)
@@ -151,35 +163,51 @@ func (s *Store) raiseFence(ctx context.Context, slices []int32) (map[int32]uint6
 }
 
 // endOtherWrites kills the running writes of any other epoch to the slices and
-// returns when none is left.
+// returns when none is left. A killed write is gone at its next step, or, if it
+// waits for a client that fell silent, after InsertStallTimeout.
 func (s *Store) endOtherWrites(ctx context.Context, epochs map[int32]uint64) error {
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
-		ids, err := selectRows[string](ctx, s, s.sql.runningWrites, Named{"prefix", writePrefix})
+		running, doomed, err := s.otherWrites(ctx, epochs)
 		if err != nil {
 			return err
 		}
-		var doomed []string
-		for _, id := range ids {
-			for slice, epoch := range writers(id) {
-				if mine, ok := epochs[slice]; ok && mine != epoch {
-					doomed = append(doomed, id)
-					break
-				}
-			}
-		}
-		if len(doomed) == 0 {
+		if running == 0 {
 			return nil
 		}
-		s.log.Warn("ending inserts of other epochs", zap.Strings("query_ids", doomed))
-		if err := s.conn.Exec(ctx, s.sql.killWrites, bind([]Named{{"ids", doomed}})...); err != nil {
-			return classify(err)
+		if len(doomed) > 0 {
+			s.log.Warn("ending inserts of other epochs", zap.Strings("query_ids", doomed))
+			if err := s.conn.Exec(ctx, s.sql.killWrites, bind([]Named{{"ids", doomed}})...); err != nil {
+				return classify(err)
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %d inserts of other epochs are still running: %w", ErrUnavailable, len(doomed), ctx.Err())
+			return fmt.Errorf("%d inserts of other epochs are still running: %w", running, errors.Join(ErrUnavailable, ctx.Err()))
 		case <-time.After(pause):
 		}
 	}
+}
+
+// otherWrites counts the running writes of other epochs and lists those that
+// were not killed yet.
+func (s *Store) otherWrites(ctx context.Context, epochs map[int32]uint64) (running int, doomed []string, err error) {
+	type write struct {
+		ID        string `ch:"query_id"`
+		Cancelled bool   `ch:"cancelled"`
+	}
+	list, err := selectRows[write](ctx, s, s.sql.runningWrites, Named{"prefix", writePrefix})
+	for _, w := range list {
+		for slice, epoch := range writers(w.ID) {
+			if mine, ok := epochs[slice]; ok && mine != epoch {
+				running++
+				if !w.Cancelled {
+					doomed = append(doomed, w.ID)
+				}
+				break
+			}
+		}
+	}
+	return running, doomed, err
 }
 
 type slicePosition struct {

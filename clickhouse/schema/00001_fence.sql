@@ -28,3 +28,13 @@ CREATE TABLE IF NOT EXISTS fence
 ENGINE = Join(ANY, LEFT, slice)
 SETTINGS join_any_take_last_row = 1;
 {{- end}}
+-- Slices that a rebuild asks writers to leave alone until then. A courtesy only:
+-- without it a writer would take the slice back before anything is rebuilt.
+CREATE TABLE IF NOT EXISTS reservations
+(
+    slice      UInt16,
+    until      DateTime64(6, 'UTC'),
+    written_at DateTime64(6, 'UTC')
+)
+ENGINE = {{.Engine "reservations" "ReplacingMergeTree" "written_at"}}
+ORDER BY slice;

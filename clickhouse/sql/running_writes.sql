@@ -1,3 +1,3 @@
-SELECT query_id
+SELECT query_id, toBool(is_cancelled) AS cancelled
 FROM system.processes
 WHERE startsWith(query_id, {prefix:String}) AND current_database = currentDatabase()
