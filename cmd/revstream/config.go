@@ -11,6 +11,7 @@ import (
 	engine "revstream/clickhouse/embedded"
 	"revstream/connectors/stripe"
 	"revstream/ingest"
+	"revstream/ingest/control"
 	"revstream/ingest/sink"
 	"revstream/ingest/stream"
 	broker "revstream/ingest/stream/embedded"
@@ -32,6 +33,7 @@ type Config struct {
 	// is started, as Engine says.
 	ClickHouse clickhouse.Config `koanf:"clickhouse"`
 	Engine     engine.Config     `koanf:"engine"`
+	Control    control.Config    `koanf:"control"`
 	Ingest     ingest.Config     `koanf:"ingest"`
 	Sink       sink.Config       `koanf:"sink"`
 	Query      analytics.Config  `koanf:"query"`
@@ -69,6 +71,7 @@ func defaultConfig() Config {
 		Broker:     broker.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
 		Engine:     engine.DefaultConfig(),
+		Control:    control.DefaultConfig(),
 		Ingest:     ingest.DefaultConfig(),
 		Sink:       sink.DefaultConfig(),
 		Query:      analytics.DefaultConfig(),
@@ -110,7 +113,7 @@ func (c Config) Validate() error {
 		section("log", c.Log.Validate()), section("http", c.HTTP.Validate()),
 		section("kafka", c.Kafka.Validate()), section("broker", c.Broker.Validate()),
 		section("clickhouse", c.ClickHouse.Validate()), section("engine", c.Engine.Validate()),
-		section("ingest", c.Ingest.Validate()), section("sink", c.Sink.Validate()), section("query", c.Query.Validate()),
+		section("control", c.Control.Validate()), section("ingest", c.Ingest.Validate()), section("sink", c.Sink.Validate()), section("query", c.Query.Validate()),
 		section("stripe", c.Stripe.Validate()),
 	}
 	check := func(holds bool, format string, args ...any) {

@@ -89,7 +89,9 @@ func (p *process) startEngine(ctx context.Context) error {
 		return nil
 	}
 	config := p.config.Engine
-	config.Readers = append(config.Readers, p.demo.reader(p.config.ClickHouse.Database))
+	if p.demo != nil {
+		config.Readers = append(config.Readers, p.demo.reader(p.config.ClickHouse.Database))
+	}
 	keeper, err := keepEngine(ctx, config, newEngineMetrics(p.registry), p.log.Named("engine"))
 	if err != nil {
 		return err

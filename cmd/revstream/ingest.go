@@ -37,6 +37,9 @@ func ingestCommand() *cobra.Command {
 	}
 }
 
+// stripeProvider is the {provider} of Stripe's webhooks.
+const stripeProvider = "stripe"
+
 // ingestTables are the local copies of what acceptance looks up.
 type ingestTables struct {
 	messages, transactions, idempotency *stream.Table
@@ -73,7 +76,7 @@ func (p *process) startIngest() error {
 		Producer: producer, Directory: p.directory, Registerer: p.registry, Log: log,
 		Messages: p.tables.messages, Transactions: p.tables.transactions, Idempotency: p.tables.idempotency,
 		// By the provider in the route of the webhook.
-		Decoders: map[string]connectors.Decode{"stripe": stripe.New(p.config.Stripe, p.registry)},
+		Decoders: map[string]connectors.Decode{stripeProvider: stripe.New(p.config.Stripe, p.registry)},
 	})
 	if err != nil {
 		return fmt.Errorf("preparing acceptance: %w", err)

@@ -19,6 +19,7 @@ type places struct {
 	Kafka            []string `json:"kafka"`
 	ClickHouse       []string `json:"clickhouse"`
 	ClickHouseHTTP   string   `json:"clickhouse_http,omitempty"`
+	Database         string   `json:"database"`
 	ClickHouseUser   string   `json:"clickhouse_user"`
 	ClickHousePasswd string   `json:"clickhouse_password,omitempty"`
 	DemoFile         string   `json:"demo_file,omitempty"`

@@ -55,7 +55,7 @@ func newProcess(config Config, folder string) (*process, error) {
 	}
 	p := &process{
 		config: config.placed(), log: log, registry: newRegistry(), failed: make(chan error, 4),
-		places: places{PID: os.Getpid(), Kafka: config.Kafka.Brokers, ClickHouse: config.ClickHouse.Addresses},
+		places: places{PID: os.Getpid(), Kafka: config.Kafka.Brokers, ClickHouse: config.ClickHouse.Addresses, Database: config.ClickHouse.Database},
 	}
 	p.stops.add("data folder", func(context.Context) error { return unlockFolder(lock, folder) })
 	p.app = newApp(p.config, p.registry, log)
@@ -104,7 +104,7 @@ func (p *process) openDirectory(ctx context.Context, folder string, roles ...str
 	if err != nil {
 		return err
 	}
-	p.directory, err = control.Open(ctx, table)
+	p.directory, err = control.Open(ctx, table, control.WithConfig(p.config.Control), control.WithLog(p.log), control.WithRegisterer(p.registry))
 	if err != nil {
 		return fmt.Errorf("reading the control plane: %w", err)
 	}
@@ -134,9 +134,18 @@ func (p *process) serveHTTP(listener net.Listener) error {
 	p.stops.add("http", server.stop)
 	p.places.URL = p.config.HTTP.PublicURL
 	if p.places.URL == "" {
-		p.places.URL = "http://" + listener.Addr().String()
+		p.places.URL = "http://" + dialable(listener.Addr().String())
 	}
 	return nil
+}
+
+// dialable turns an address that is listened on into one that can be called.
+func dialable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
 }
 
 // wait lasts until the process is asked to stop or a role fails, and then stops

@@ -65,8 +65,10 @@ func startAll(ctx context.Context, p *process) error {
 	if err := p.openTables(ctx, p.config.DataDir); err != nil {
 		return err
 	}
-	if err := p.demo.ensure(ctx, p.directory); err != nil {
-		return err
+	if p.demo != nil {
+		if err := p.demo.ensure(ctx, p.directory); err != nil {
+			return fmt.Errorf("preparing the workspace %s: %w", demoWorkspace, err)
+		}
 	}
 	if err := p.startSink(p.reportOnly(ctx)); err != nil { // 6
 		return err
