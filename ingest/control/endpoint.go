@@ -1,0 +1,251 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Mode says which deliveries of a provider an endpoint is for.
+type Mode string
+
+// The modes of endpoints.
+const (
+	// ModeAny takes each delivery as what it says it is.
+	ModeAny Mode = "any"
+	// ModeLive and ModeTest are for deliveries of that mode only; where a provider
+	// does not say, this is what they are.
+	ModeLive Mode = "live"
+	ModeTest Mode = "test"
+)
+
+// Accepts reports whether an endpoint of the mode is for such a delivery.
+func (m Mode) Accepts(livemode bool) bool {
+	return m == ModeAny || livemode == (m == ModeLive)
+}
+
+// Endpoint is where a provider sends its webhooks.
+type Endpoint struct {
+	// ID is part of the address, and cannot be guessed.
+	ID        string `json:"id"`
+	Workspace string `json:"workspace"`
+	// Provider names the connector, Account the provider's account if one is meant.
+	Provider string `json:"provider"`
+	Account  string `json:"account,omitempty"`
+	Mode     Mode   `json:"mode"`
+	// Secrets are tried in turn: during rotation, or for several senders on one
+	// address, there are several. There is always one, and none is empty: an empty
+	// secret would let anyone sign.
+	Secrets []Secret `json:"secrets"`
+	// Options are the connector's own settings.
+	Options   map[string]string `json:"options,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	// RevokedAt is when it was revoked; then it is in lists only.
+	RevokedAt time.Time `json:"revoked_at,omitzero"`
+}
+
+// NewEndpoint is what an endpoint is created from. Mode may be empty, for any.
+type NewEndpoint struct {
+	Workspace, Provider, Account string
+	Mode                         Mode
+	Secrets                      []Secret
+	Options                      map[string]string
+}
+
+// storedEndpoint is an endpoint as the topic holds it: secrets in clear.
+type storedEndpoint struct {
+	Endpoint
+	Secrets []string `json:"secrets"`
+}
+
+var (
+	endpointIDs = regexp.MustCompile(`^we_[0-9a-f]{32}$`)
+	providers   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+)
+
+// Endpoint looks an endpoint up that is not revoked. One that is not known here is
+// looked for again after everything acknowledged has been read, as keys are; if
+// Kafka does not answer, it counts as absent, and the provider retries.
+func (d *Directory) Endpoint(id string) (Endpoint, bool) {
+	e, err := d.FindEndpoint(id)
+	return e, err == nil
+}
+
+// FindEndpoint is Endpoint that says why: ErrUnknown, or stream.ErrBusy.
+func (d *Directory) FindEndpoint(id string) (Endpoint, error) {
+	if !endpointIDs.MatchString(id) {
+		return Endpoint{}, fmt.Errorf("endpoint: %w", ErrUnknown)
+	}
+	e, known := d.endpointOf(id)
+	if !known {
+		err := d.miss("endpoint "+id, func() bool {
+			e, known = d.endpointOf(id)
+			return known
+		})
+		if err != nil {
+			return Endpoint{}, fmt.Errorf("look up endpoint: %w", err)
+		}
+	}
+	if !known || !e.RevokedAt.IsZero() {
+		return Endpoint{}, fmt.Errorf("endpoint: %w", ErrUnknown)
+	}
+	return e, nil
+}
+
+func (d *Directory) endpointOf(id string) (Endpoint, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	e, known := d.endpoints[id]
+	return e.clone(), known
+}
+
+// clone keeps the caller's slices and maps apart from ours.
+func (e Endpoint) clone() Endpoint {
+	e.Secrets, e.Options = slices.Clone(e.Secrets), maps.Clone(e.Options)
+	return e
+}
+
+// Endpoints lists the endpoints of a workspace, revoked ones too, oldest first.
+func (d *Directory) Endpoints(workspace string) []Endpoint {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var list []Endpoint
+	for _, e := range d.endpoints {
+		if e.Workspace == workspace {
+			list = append(list, e.clone())
+		}
+	}
+	slices.SortFunc(list, func(a, b Endpoint) int {
+		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return list
+}
+
+// CreateEndpoint creates a webhook endpoint. Errors: ErrInvalid, ErrUnknown (the
+// workspace), ErrLimit, stream.ErrBusy.
+func (d *Directory) CreateEndpoint(ctx context.Context, by Actor, n NewEndpoint) (Endpoint, error) {
+	e := Endpoint{
+		ID: "we_" + randomHex(), Workspace: n.Workspace, Provider: n.Provider, Account: n.Account,
+		Mode: n.Mode, Secrets: n.Secrets, Options: n.Options, CreatedAt: d.now(),
+	}.clone()
+	if e.Mode == "" {
+		e.Mode = ModeAny
+	}
+	err := d.change(ctx, by, func() (step, error) {
+		if err := d.validateEndpoint(e); err != nil {
+			return step{}, err
+		}
+		if _, known := d.Workspace(e.Workspace); !known {
+			return step{}, fmt.Errorf("workspace %q: %w", e.Workspace, ErrUnknown)
+		}
+		active := 0
+		for _, other := range d.Endpoints(e.Workspace) {
+			if other.RevokedAt.IsZero() {
+				active++
+			}
+		}
+		if active >= d.cfg.EndpointsPerWorkspaceMax {
+			return step{}, fmt.Errorf("%w: %d endpoints", ErrLimit, d.cfg.EndpointsPerWorkspaceMax)
+		}
+		return e.step("endpoint.create", map[string]string{"provider": e.Provider, "account": e.Account, "mode": string(e.Mode)}), nil
+	})
+	if err != nil {
+		return Endpoint{}, fmt.Errorf("create endpoint: %w", err)
+	}
+	return e, nil
+}
+
+// SetSecrets replaces the secrets of an endpoint: to rotate, first set the new and
+// the old, then the new. Errors: ErrInvalid, ErrUnknown, stream.ErrBusy.
+func (d *Directory) SetSecrets(ctx context.Context, by Actor, id string, secrets []Secret) (Endpoint, error) {
+	return d.updateEndpoint(ctx, by, id, "endpoint.set_secrets", func(e *Endpoint) map[string]string {
+		e.Secrets = slices.Clone(secrets)
+		return map[string]string{"secrets": fmt.Sprint(len(secrets))}
+	})
+}
+
+// RevokeEndpoint turns an endpoint off for good and forgets its secrets. To revoke
+// one again is ErrUnknown. Errors: ErrUnknown, stream.ErrBusy.
+func (d *Directory) RevokeEndpoint(ctx context.Context, by Actor, id string) (Endpoint, error) {
+	return d.updateEndpoint(ctx, by, id, "endpoint.revoke", func(e *Endpoint) map[string]string {
+		e.RevokedAt, e.Secrets = d.now(), nil
+		return nil
+	})
+}
+
+func (d *Directory) updateEndpoint(ctx context.Context, by Actor, id, action string, edit func(*Endpoint) map[string]string) (Endpoint, error) {
+	var e Endpoint
+	err := d.change(ctx, by, func() (step, error) {
+		var known bool
+		if e, known = d.endpointOf(id); !known || !e.RevokedAt.IsZero() {
+			return step{}, fmt.Errorf("endpoint %q: %w", id, ErrUnknown)
+		}
+		detail := edit(&e)
+		if err := d.validateEndpoint(e); err != nil && e.RevokedAt.IsZero() {
+			return step{}, err
+		}
+		return e.step(action, detail), nil
+	})
+	if err != nil {
+		return Endpoint{}, fmt.Errorf("%s: %w", action, err)
+	}
+	return e, nil
+}
+
+func (e Endpoint) step(action string, detail map[string]string) step {
+	return step{action: action, workspace: e.Workspace, key: endpointPrefix + e.ID,
+		value: storedEndpoint{e, Reveal(e.Secrets)}, detail: detail}
+}
+
+const (
+	secretBytesMin = 6 // Lemon Squeezy's shortest
+	secretBytesMax = 512
+	optionsMax     = 32
+	optionBytesMax = 1024
+)
+
+func (d *Directory) validateEndpoint(e Endpoint) error {
+	var faults []error
+	if !providers.MatchString(e.Provider) {
+		faults = append(faults, fmt.Errorf("provider %q is not a connector's name", e.Provider))
+	}
+	if len(e.Account) > nameBytesMax || !utf8.ValidString(e.Account) || strings.ContainsFunc(e.Account, isControl) {
+		faults = append(faults, fmt.Errorf("account: at most %d bytes of printable UTF-8", nameBytesMax))
+	}
+	if e.Mode != ModeAny && e.Mode != ModeLive && e.Mode != ModeTest {
+		faults = append(faults, fmt.Errorf("mode %q is not any, live or test", e.Mode))
+	}
+	if len(e.Secrets) == 0 || len(e.Secrets) > d.cfg.SecretsPerEndpointMax {
+		faults = append(faults, fmt.Errorf("%d secrets: 1 to %d", len(e.Secrets), d.cfg.SecretsPerEndpointMax))
+	}
+	for i, secret := range e.Secrets {
+		if n := len(secret.text); n < secretBytesMin || n > secretBytesMax || !utf8.ValidString(secret.text) {
+			faults = append(faults, fmt.Errorf("secret %d: %d to %d bytes of UTF-8", i+1, secretBytesMin, secretBytesMax))
+		}
+		if slices.Contains(e.Secrets[:i], secret) {
+			faults = append(faults, fmt.Errorf("secret %d is given twice", i+1))
+		}
+	}
+	return invalid(append(faults, validateOptions(e.Options)))
+}
+
+func validateOptions(options map[string]string) error {
+	if len(options) > optionsMax {
+		return fmt.Errorf("%d options: at most %d", len(options), optionsMax)
+	}
+	for name, value := range options {
+		if name == "" || len(name)+len(value) > optionBytesMax || !utf8.ValidString(name+value) {
+			return errors.New("options: names and values of UTF-8, not too long")
+		}
+	}
+	return nil
+}
