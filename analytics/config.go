@@ -1,0 +1,79 @@
+package analytics
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config holds the limits of the query API. Every limit has a unit in its name
+// or its type; DefaultConfig has the reasons.
+type Config struct {
+	// QueryTimeout bounds all questions of one request together; what takes longer
+	// is answered 504.
+	QueryTimeout time.Duration `koanf:"query_timeout"`
+	// RetryAfter is what a 503 or 504 advises to wait.
+	RetryAfter time.Duration `koanf:"retry_after"`
+	// RequestsInFlightMax bounds the requests that are answered at one time; more
+	// are told 503 at once instead of queueing on the store.
+	RequestsInFlightMax int `koanf:"requests_in_flight_max"`
+	// QueryStringBytesMax bounds the text of a request's parameters.
+	QueryStringBytesMax int `koanf:"query_string_bytes_max"`
+	// RangeDaysMax bounds a range that was asked for by both its ends.
+	RangeDaysMax int `koanf:"range_days_max"`
+	// PageSizeDefault and PageSizeMax are items per page.
+	PageSizeDefault int `koanf:"page_size_default"`
+	PageSizeMax     int `koanf:"page_size_max"`
+	// SeriesBucketsMax bounds the buckets of a series.
+	SeriesBucketsMax int `koanf:"series_buckets_max"`
+	// SortRowsMax bounds how many items may be sorted by anything but the time
+	// they occurred, which no index helps with.
+	SortRowsMax int64 `koanf:"sort_rows_max"`
+	// LocateRowsMax is how many items the days that hold a page may have before
+	// the page is looked for by the hour.
+	LocateRowsMax int64 `koanf:"locate_rows_max"`
+}
+
+// DefaultConfig is sized for one machine: a summary of ten million entries takes
+// tens of milliseconds, so ten seconds are a sign of trouble, not of size.
+func DefaultConfig() Config {
+	return Config{
+		QueryTimeout:        10 * time.Second,
+		RetryAfter:          2 * time.Second,
+		RequestsInFlightMax: 64,
+		QueryStringBytesMax: 8 << 10,
+		RangeDaysMax:        36_525,
+		PageSizeDefault:     20,
+		PageSizeMax:         1_000,
+		SeriesBucketsMax:    1_500,
+		SortRowsMax:         1_000_000,
+		LocateRowsMax:       50_000,
+	}
+}
+
+// Validate reports every limit that is not positive and every relation between
+// limits that does not hold.
+func (c Config) Validate() error {
+	var errs []error
+	positive := func(name string, value int64) {
+		if value <= 0 {
+			errs = append(errs, fmt.Errorf("%s must be positive, is %d", name, value))
+		}
+	}
+	positive("query_timeout", int64(c.QueryTimeout))
+	positive("retry_after", int64(c.RetryAfter))
+	positive("requests_in_flight_max", int64(c.RequestsInFlightMax))
+	positive("query_string_bytes_max", int64(c.QueryStringBytesMax))
+	positive("range_days_max", int64(c.RangeDaysMax))
+	positive("page_size_default", int64(c.PageSizeDefault))
+	positive("series_buckets_max", int64(c.SeriesBucketsMax))
+	positive("sort_rows_max", c.SortRowsMax)
+	positive("locate_rows_max", c.LocateRowsMax)
+	if c.PageSizeMax < c.PageSizeDefault {
+		errs = append(errs, fmt.Errorf("page_size_max %d is below page_size_default %d", c.PageSizeMax, c.PageSizeDefault))
+	}
+	if int64(c.PageSizeMax) > c.LocateRowsMax {
+		errs = append(errs, fmt.Errorf("locate_rows_max %d is below page_size_max %d", c.LocateRowsMax, c.PageSizeMax))
+	}
+	return errors.Join(errs...)
+}

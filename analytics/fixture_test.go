@@ -1,0 +1,199 @@
+package analytics
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap/zaptest"
+
+	"revstream/clickhouse"
+	"revstream/clickhouse/embedded"
+	"revstream/clickhouse/embedded/enginetest"
+	"revstream/ingest/control"
+	"revstream/ingest/revenue"
+)
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
+// testNow is the clock of all tests.
+var testNow = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+// keyring is a directory of three keys and two workspaces.
+type keyring struct{}
+
+const (
+	readKey   = "rsk_read"
+	writeKey  = "rsk_write"
+	publicKey = "rpk_public"
+	otherKey  = "rsk_other"
+	busyKey   = "rsk_busy"
+)
+
+func (keyring) Authenticate(presented string) (control.Key, error) {
+	switch presented {
+	case readKey:
+		return control.Key{Workspace: "ws_1", Scopes: []control.Scope{control.ScopeRead}}, nil
+	case otherKey:
+		return control.Key{Workspace: "ws_2", Scopes: []control.Scope{control.ScopeRead}}, nil
+	case writeKey:
+		return control.Key{Workspace: "ws_1", Scopes: []control.Scope{control.ScopeRevenueWrite, control.ScopeAdmin}}, nil
+	case publicKey:
+		return control.Key{Workspace: "ws_1", Public: true, Scopes: []control.Scope{control.ScopeRead}}, nil
+	}
+	if presented == busyKey {
+		return control.Key{}, errors.New("kafka does not answer")
+	}
+	return control.Key{}, control.ErrUnauthenticated
+}
+
+func (keyring) Workspace(slug string) (control.Workspace, bool) {
+	switch slug {
+	case "acme":
+		return control.Workspace{ID: "ws_1", Slug: "acme", Currency: "USD", TimeZone: "UTC"}, true
+	case "globex":
+		return control.Workspace{ID: "ws_2", Slug: "globex", Currency: "EUR", TimeZone: "Asia/Kolkata"}, true
+	}
+	return control.Workspace{}, false
+}
+
+// fixture is the query API on a database of its own.
+type fixture struct {
+	t     testing.TB
+	store *clickhouse.Store
+	// database is its name in the engine of the tests.
+	database string
+	epochs   map[int32]clickhouse.Takeover
+	server   *Server
+	app      *fiber.App
+	offset   int64
+}
+
+const slicesCount = 4
+
+func newFixture(t testing.TB, change ...func(*Config)) *fixture {
+	t.Helper()
+	database := enginetest.DatabaseName(t)
+	store := openStore(t, enginetest.Start(t), database)
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	epochs, err := store.TakeOver(t.Context(), "topic", []int32{0, 1, 2, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t: t, store: store, database: database, epochs: epochs}
+	f.server, f.app = newApp(t, store, change...)
+	return f
+}
+
+func openStore(t testing.TB, engine *embedded.Engine, database string) *clickhouse.Store {
+	t.Helper()
+	config := clickhouse.DefaultConfig()
+	config.Addresses = []string{engine.Addr()}
+	config.Database = database
+	config.User = embedded.AdminUser
+	config.Password, _ = engine.Password(embedded.AdminUser)
+	config.Durable = false
+	store, err := clickhouse.Open(t.Context(), config, zaptest.NewLogger(t, zaptest.Level(zapWarn)), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+func newApp(t testing.TB, store *clickhouse.Store, change ...func(*Config)) (*Server, *fiber.App) {
+	t.Helper()
+	config := DefaultConfig()
+	for _, apply := range change {
+		apply(&config)
+	}
+	server, err := New(config, Dependencies{
+		Store: store, Directory: keyring{}, Registerer: prometheus.NewRegistry(),
+		Log: zaptest.NewLogger(t, zaptest.Level(zapWarn)), Now: func() time.Time { return testNow },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	server.Routes(app)
+	return server, app
+}
+
+// write stores what the statements come to, as the sink would.
+func (f *fixture) write(events ...revenue.Event) {
+	f.t.Helper()
+	groups := map[revenue.GroupKey][]revenue.Event{}
+	for _, event := range events {
+		groups[event.GroupKey()] = append(groups[event.GroupKey()], event)
+	}
+	var rows []clickhouse.Row
+	for key, group := range groups {
+		slice := int32(clickhouse.GroupHash(key) % slicesCount)
+		for _, row := range revenue.Ledger(group) {
+			f.offset++
+			rows = append(rows, clickhouse.Row{LedgerRow: row, Position: clickhouse.Position{
+				TopicID: "topic", Slice: slice, Epoch: f.epochs[slice].Epoch, Offset: f.offset}})
+		}
+	}
+	if err := f.store.InsertRows(context.Background(), rows); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// exec runs a statement for which the store has no function.
+func (f *fixture) exec(format string, args ...any) {
+	f.t.Helper()
+	enginetest.Exec(f.t, enginetest.Start(f.t), fmt.Sprintf(format, args...))
+}
+
+// ask sends a GET request with the reading key, for path and parameters.
+func (f *fixture) ask(path, parameters string) *http.Response {
+	f.t.Helper()
+	request := httptest.NewRequest(http.MethodGet, path+"?"+parameters, nil)
+	request.Header.Set("X-Api-Key", readKey)
+	if strings.Contains(parameters, "globex") {
+		request.Header.Set("X-Api-Key", otherKey)
+	}
+	return f.send(request)
+}
+
+func (f *fixture) send(request *http.Request) *http.Response {
+	f.t.Helper()
+	response, err := f.app.Test(request, -1)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return response
+}
+
+// get asks and decodes a 200 answer.
+func get[T any](f *fixture, path, parameters string) T {
+	f.t.Helper()
+	var answer T
+	response := f.ask(path, parameters)
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		f.t.Fatalf("GET %s?%s: %d %s", path, parameters, response.StatusCode, body)
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		f.t.Fatalf("%v in %s", err, body)
+	}
+	return answer
+}
+
+func escape(at time.Time) string { return url.QueryEscape(at.Format(time.RFC3339Nano)) }

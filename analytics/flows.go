@@ -1,0 +1,218 @@
+package analytics
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"revstream/clickhouse"
+	"revstream/ingest/revenue"
+)
+
+// flowRow is what moved in one bucket in one currency, on one day where the
+// exchange rate of the day matters. Amounts are in minor units of the currency.
+type flowRow struct {
+	bucket   int64 // Unix microseconds of the edge it begins at
+	currency string
+	day      time.Time
+	amounts  [flowCount]int64
+	counts
+}
+
+// flow numbers the amounts of a flow, in minor units.
+type flow int
+
+const (
+	flowGross flow = iota
+	flowRefund
+	flowRecurringNet
+	flowPurchase
+	flowSubscriptionPurchase
+	flowRenewal
+	flowTax
+	flowFee
+	flowDiscount
+	flowDispute
+	flowDisputeReversal
+	flowCount
+)
+
+// counts are how many entries of each kind there were, whatever their currency.
+type counts struct {
+	positiveCharges, purchases, subscriptionPurchases, renewals, refunds, cancellations int64
+	trials, trialConversions, disputes, disputeReversals                                int64
+}
+
+func (c *counts) add(other *counts) {
+	c.positiveCharges += other.positiveCharges
+	c.purchases += other.purchases
+	c.subscriptionPurchases += other.subscriptionPurchases
+	c.renewals += other.renewals
+	c.refunds += other.refunds
+	c.cancellations += other.cancellations
+	c.trials += other.trials
+	c.trialConversions += other.trialConversions
+	c.disputes += other.disputes
+	c.disputeReversals += other.disputeReversals
+}
+
+// kindRow is a row of flows.sql: the entries of one kind.
+type kindRow struct {
+	Bucket    int64     `ch:"bucket"`
+	Currency  string    `ch:"currency"`
+	Day       time.Time `ch:"rate_day"`
+	Kind      string    `ch:"kind"`
+	Recurring bool      `ch:"recurring"`
+	Entries   int64     `ch:"entries"`
+	Positive  int64     `ch:"positive"` // entries with an amount above zero
+	Amount    int64     `ch:"amount"`   // signed flow
+	Tax       int64     `ch:"tax"`
+	Fee       int64     `ch:"fee"`
+	Discount  int64     `ch:"discount"`
+}
+
+// add counts the entries of one kind. This is where the fields of the summary are
+// defined (reference/metrics.md section 3): refunds and disputes are negative in
+// the ledger and magnitudes here; the first paid charge of a subscription is its
+// purchase, be it after a trial or not; a renewal or purchase counts even if free.
+func (r *flowRow) add(row *kindRow) {
+	switch revenue.EntryKind(row.Kind) {
+	case revenue.EntryPurchase:
+		r.charge(flowPurchase, row)
+		r.purchases += row.Entries
+	case revenue.EntrySubscriptionPurchase:
+		r.charge(flowSubscriptionPurchase, row)
+		r.subscriptionPurchases += row.Positive
+	case revenue.EntryTrialConversion:
+		r.charge(flowSubscriptionPurchase, row)
+		r.subscriptionPurchases += row.Positive
+		r.trialConversions += row.Entries
+	case revenue.EntryRenewal:
+		r.charge(flowRenewal, row)
+		r.renewals += row.Entries
+	case revenue.EntryRefund:
+		r.refunds += row.Entries
+		r.amounts[flowRefund] -= row.Amount
+		if row.Recurring {
+			r.amounts[flowRecurringNet] += row.Amount
+		}
+	case revenue.EntryDispute:
+		r.disputes += row.Entries
+		r.amounts[flowDispute] -= row.Amount
+	case revenue.EntryDisputeReversal:
+		r.disputeReversals += row.Entries
+		r.amounts[flowDisputeReversal] += row.Amount
+	case revenue.EntryFee:
+		r.amounts[flowFee] -= row.Amount
+	case revenue.EntryCancellation:
+		r.cancellations += row.Entries
+	case revenue.EntryTrialStart:
+		r.trials += row.Entries
+	}
+}
+
+// charge counts charges: in gross revenue, in the amount of their own kind, and in
+// recurring revenue unless they were made once.
+func (r *flowRow) charge(kind flow, row *kindRow) {
+	r.positiveCharges += row.Positive
+	r.amounts[flowGross] += row.Amount
+	r.amounts[kind] += row.Amount
+	r.amounts[flowTax] += row.Tax
+	r.amounts[flowFee] += row.Fee
+	r.amounts[flowDiscount] += row.Discount
+	if kind != flowPurchase {
+		r.amounts[flowRecurringNet] += row.Amount
+	}
+}
+
+// flows reads what moved between the edges, in order of bucket, day and currency.
+// byDay keeps the days of the answer's own currency apart too.
+func (r *reading) flows(ctx context.Context, edges []time.Time, byDay bool) ([]flowRow, error) {
+	c := cutsOf(edges)
+	kinds, err := ask[kindRow](ctx, r, "flows", r.questions.flows[c.parts()], r.convertible(c, byDay)...)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(kinds, func(a, b kindRow) int {
+		return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency))
+	})
+	var rows []flowRow
+	for i := range kinds {
+		kind := &kinds[i]
+		if i == 0 || kind.Bucket != kinds[i-1].Bucket || !kind.Day.Equal(kinds[i-1].Day) || kind.Currency != kinds[i-1].Currency {
+			rows = append(rows, flowRow{bucket: kind.Bucket, currency: kind.Currency, day: kind.Day})
+		}
+		rows[len(rows)-1].add(kind)
+	}
+	return rows, nil
+}
+
+// convertible are the values of a question about amounts over a divided range.
+func (r *reading) convertible(c cuts, byDay bool) []clickhouse.Named {
+	return append(r.whose(c.bind()...),
+		clickhouse.Named{Name: "currency", Value: r.currency},
+		clickhouse.Named{Name: "into", Value: r.into},
+		clickhouse.Named{Name: "by_day", Value: byDay})
+}
+
+// movementRow is a row of movements.sql: the movements of one kind. MRR is in
+// 1/10,000 minor units, signed as in the ledger.
+type movementRow struct {
+	Bucket        int64     `ch:"bucket"`
+	Currency      string    `ch:"currency"`
+	Day           time.Time `ch:"rate_day"`
+	Kind          string    `ch:"kind"`
+	MRR           int64     `ch:"mrr"`
+	Subscriptions int64     `ch:"subscriptions"`
+	Customers     int64     `ch:"customers"`
+}
+
+// movement numbers the movements of MRR.
+type movement int
+
+const (
+	movementNew movement = iota
+	movementReactivation
+	movementExpansion
+	movementContraction
+	movementChurn
+	movementCount
+)
+
+var movementOf = map[revenue.EntryKind]movement{
+	revenue.EntryNew: movementNew, revenue.EntryReactivation: movementReactivation,
+	revenue.EntryExpansion: movementExpansion, revenue.EntryContraction: movementContraction,
+	revenue.EntryChurn: movementChurn,
+}
+
+// amounts is the row's MRR at the place of its movement.
+func (r *movementRow) amounts() []int64 {
+	amounts := make([]int64, movementCount)
+	if movement, moves := movementOf[revenue.EntryKind(r.Kind)]; moves {
+		amounts[movement] = r.MRR
+	}
+	return amounts
+}
+
+// movements reads how MRR changed between the edges, in order of bucket. byDay
+// keeps the days of foreign currencies apart.
+func (r *reading) movements(ctx context.Context, edges []time.Time, byDay bool) ([]movementRow, error) {
+	c := cutsOf(edges)
+	rows, err := ask[movementRow](ctx, r, "movements of MRR", r.questions.movements[c.parts()], r.convertible(c, byDay)...)
+	slices.SortStableFunc(rows, func(a, b movementRow) int { return cmp.Compare(a.Bucket, b.Bucket) })
+	return rows, err
+}
+
+// cancelled counts the distinct subscriptions that were cancelled in the period
+// and still are at its end.
+func (r *reading) cancelled(ctx context.Context, period Period) (int64, error) {
+	rows, err := ask[struct {
+		Subscriptions uint64 `ch:"subscriptions"`
+	}](ctx, r, "cancellations", r.questions.cancelled, r.whose(
+		clickhouse.Named{Name: "since", Value: period.Since}, clickhouse.Named{Name: "until", Value: period.Until})...)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	return int64(rows[0].Subscriptions), nil
+}

@@ -1,0 +1,225 @@
+package analytics
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"revstream/clickhouse"
+)
+
+// Item is an entry as GET /revenue lists it.
+type Item struct {
+	// ID is derived from the fact and the kind, so it stays the same through
+	// corrections.
+	ID          string `json:"id"`
+	WorkspaceID string `json:"workspaceId"`
+	// IntegrationID is null: the ledger does not say by which integration a fact
+	// came in.
+	IntegrationID *string `json:"integrationId"`
+	EventType     string  `json:"eventType"`
+	// AmountCents is the signed flow in minor units of Currency: refunds and
+	// disputes are negative, lifecycle events 0.
+	AmountCents int64           `json:"amountCents"`
+	Currency    string          `json:"currency"`
+	ExternalID  string          `json:"externalId"`
+	Metadata    json.RawMessage `json:"metadata"`
+	OccurredAt  string          `json:"occurredAt"`
+	// CreatedAt is when the statement behind the entry was accepted.
+	CreatedAt string `json:"createdAt"`
+	Provider  string `json:"provider"`
+}
+
+const instantLayout = "2006-01-02T15:04:05.000Z"
+
+// itemCount is a row of locate.sql: how many items a day, or an hour, has.
+type itemCount struct {
+	At    uint32 `ch:"at"`     // Unix seconds
+	EndAt uint32 `ch:"end_at"` // Unix seconds
+	Items int64  `ch:"items"`
+}
+
+// located is where a page is: within the window, after so many items before it, in
+// the order of the question.
+type located struct {
+	total  int64
+	window Period
+	before int64
+	items  int64 // in the window
+}
+
+type pageRow struct {
+	Row        uint64    `ch:"row"`
+	Kind       string    `ch:"kind"`
+	OccurredAt time.Time `ch:"occurred_at"`
+	Copy       uint64    `ch:"copy"`
+}
+
+type itemRow struct {
+	Row        uint64    `ch:"row"`
+	Fact       string    `ch:"fact"`
+	ObjectID   string    `ch:"object_id"`
+	ExternalID string    `ch:"external_id"`
+	Kind       string    `ch:"kind"`
+	Provider   string    `ch:"provider"`
+	Amount     int64     `ch:"amount"`
+	Currency   string    `ch:"currency"`
+	OccurredAt time.Time `ch:"occurred_at"`
+	ReceivedAt time.Time `ch:"received_at"`
+	Metadata   string    `ch:"metadata"`
+}
+
+// list finds the items of a page and how many there are on all pages. Sorted by
+// the time they occurred, a page anywhere in the range costs the counts of days
+// and the entries of the day or the hours that hold it. Any other sort reads
+// all items of the range, of which there may be SortRowsMax.
+func (r *reading) list(ctx context.Context, query Query, config Config) (items []Item, total int64, err error) {
+	items = []Item{}
+	if !query.Period.Since.Before(query.Period.Until) {
+		return items, 0, nil
+	}
+	skip := int64(query.Page-1) * int64(query.PageSize)
+	found, err := r.locate(ctx, cutsOf([]time.Time{query.Period.Since, query.Period.Until}), query, skip)
+	if err != nil || found.items == 0 {
+		return items, found.total, err
+	}
+	total, window := found.total, query.Period
+	if query.SortBy == SortOccurredAt {
+		window, skip = found.window, skip-found.before
+		if found.items > config.LocateRowsMax {
+			found, err = r.locate(ctx, cutsOf([]time.Time{window.Since, window.Until}).byHour(), query, skip)
+			if err != nil || found.items == 0 {
+				return items, total, err
+			}
+			window, skip = found.window, skip-found.before
+		}
+	} else if total > config.SortRowsMax {
+		return nil, 0, badRequest(fmt.Errorf("sortBy: %d items are too many to sort by %s; at most %d, narrow the range or sort by %s",
+			total, query.SortBy, config.SortRowsMax, SortOccurredAt))
+	}
+	page, err := ask[pageRow](ctx, r, "a page", r.questions.pages[order{query.SortBy, query.Descending}],
+		r.whose(clickhouse.Named{Name: "kinds", Value: texts(query.Kinds)},
+			clickhouse.Named{Name: "since", Value: window.Since}, clickhouse.Named{Name: "until", Value: window.Until},
+			clickhouse.Named{Name: "size", Value: query.PageSize}, clickhouse.Named{Name: "skip", Value: skip})...)
+	if err != nil || len(page) == 0 {
+		return items, total, err
+	}
+	items, err = r.items(ctx, page)
+	return items, total, err
+}
+
+// locate finds the days, hours or divided hours that hold a page, from the counts
+// of all of them.
+func (r *reading) locate(ctx context.Context, c cuts, query Query, skip int64) (located, error) {
+	counts, err := ask[itemCount](ctx, r, "counts of items", r.questions.locate[c.parts()], append(r.whose(c.bind()...),
+		clickhouse.Named{Name: "kinds", Value: texts(query.Kinds)})...)
+	if err != nil {
+		return located{}, err
+	}
+	if query.Descending {
+		slices.Reverse(counts)
+	}
+	return locatePage(counts, skip, int64(query.PageSize), Period{c.since(), c.until()}), nil
+}
+
+// locatePage is locate after the counts were read, in the order of the question.
+// The hours at the ends of the range reach over it and are clipped.
+func locatePage(counts []itemCount, skip, size int64, within Period) located {
+	var found located
+	for _, count := range counts {
+		begin, end := found.total, found.total+count.Items
+		found.total = end
+		if count.Items <= 0 || end <= skip || begin >= skip+size {
+			continue
+		}
+		if found.items == 0 {
+			found.before = begin
+			found.window = Period{time.Unix(int64(count.At), 0).UTC(), time.Unix(int64(count.EndAt), 0).UTC()}
+		}
+		found.items += count.Items
+		found.window.Since = earlier(found.window.Since, time.Unix(int64(count.At), 0).UTC())
+		found.window.Until = later(found.window.Until, time.Unix(int64(count.EndAt), 0).UTC())
+	}
+	found.window.Since, found.window.Until = later(found.window.Since, within.Since), earlier(found.window.Until, within.Until)
+	return found
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// items reads the fields of a page's entries, in its order.
+func (r *reading) items(ctx context.Context, page []pageRow) ([]Item, error) {
+	first, last := page[0].OccurredAt, page[0].OccurredAt
+	rows := make([]uint64, len(page))
+	seen := map[string]bool{}
+	var kinds []string
+	for i, p := range page {
+		rows[i] = p.Row
+		first, last = earlier(first, p.OccurredAt), later(last, p.OccurredAt)
+		if !seen[p.Kind] {
+			seen[p.Kind] = true
+			kinds = append(kinds, p.Kind)
+		}
+	}
+	found, err := ask[itemRow](ctx, r, "items", r.questions.items,
+		clickhouse.Named{Name: "workspace", Value: r.workspace}, clickhouse.Named{Name: "kinds", Value: kinds},
+		clickhouse.Named{Name: "first", Value: first}, clickhouse.Named{Name: "last", Value: last},
+		clickhouse.Named{Name: "rows", Value: rows})
+	if err != nil {
+		return nil, err
+	}
+	byRow := make(map[uint64]*itemRow, len(found))
+	for i := range found {
+		byRow[found[i].Row] = &found[i]
+	}
+	items := make([]Item, 0, len(page))
+	for _, p := range page {
+		if row := byRow[p.Row]; row != nil {
+			items = append(items, row.item(r.workspace, p.Copy))
+		}
+	}
+	return items, nil
+}
+
+func (row *itemRow) item(workspace string, ordinal uint64) Item {
+	item := Item{
+		ID: itemID(workspace, row.Fact, row.Kind, ordinal), WorkspaceID: workspace, EventType: row.Kind, AmountCents: row.Amount,
+		Currency: row.Currency, ExternalID: row.ExternalID, Provider: row.Provider, Metadata: json.RawMessage("null"),
+		OccurredAt: row.OccurredAt.UTC().Format(instantLayout), CreatedAt: row.ReceivedAt.UTC().Format(instantLayout),
+	}
+	if item.ExternalID == "" {
+		item.ExternalID = row.ObjectID
+	}
+	if json.Valid([]byte(row.Metadata)) {
+		item.Metadata = json.RawMessage(row.Metadata)
+	}
+	return item
+}
+
+// itemID names an entry by its fact and kind: 96 bits of a hash. One fact may come
+// to several kinds (a subscription's trial and its cancellation), and rarely to
+// equal entries of one kind, which are told apart by an ordinal.
+func itemID(workspace, fact, kind string, ordinal uint64) string {
+	text := workspace + "\x00" + fact + "\x00" + kind
+	if ordinal > 0 {
+		text += "\x00" + strconv.FormatUint(ordinal, 10)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return "evt_" + hex.EncodeToString(sum[:12])
+}

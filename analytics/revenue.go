@@ -1,0 +1,150 @@
+package analytics
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"revstream/ingest/control"
+)
+
+// RevenueAnswer is the body of GET /revenue. Its fields and their order are the
+// contract's.
+type RevenueAnswer struct {
+	Items           []Item   `json:"items"`
+	Page            int      `json:"page"`
+	Limit           int      `json:"limit"`
+	Total           int64    `json:"total"`
+	TotalPages      int64    `json:"totalPages"`
+	HasNext         bool     `json:"hasNext"`
+	HasPrev         bool     `json:"hasPrev"`
+	Summary         Summary  `json:"summary"`
+	PreviousSummary *Summary `json:"previousSummary,omitempty"`
+	// Series is there if it was asked for.
+	Series *[]SeriesBucket `json:"series,omitempty"`
+}
+
+// revenue answers GET /revenue.
+func (s *Server) revenue(ctx context.Context, request asked) (answered, error) {
+	query, err := ParseQuery(request.query, s.now(), s.config)
+	if err != nil {
+		return answered{}, badRequest(err)
+	}
+	workspace, err := s.workspace(request.key, query.WorkspaceSlug)
+	if err != nil {
+		return answered{}, err
+	}
+	r := s.reading(workspace, query.Provider, "")
+	// What is complete is asked first, so that it is true of all that is read after.
+	complete, err := r.completeThrough(ctx)
+	if err != nil {
+		return answered{rowsRead: r.rowsRead.Load()}, err
+	}
+	body, err := r.answer(ctx, query, s.config)
+	return answered{body, complete, r.rowsRead.Load()}, err
+}
+
+// reading starts a request's access to the store.
+func (s *Server) reading(workspace control.Workspace, provider, currency string) *reading {
+	return &reading{store: s.store, questions: s.questions, workspace: workspace.ID, provider: provider,
+		currency: currency, into: workspace.Currency}
+}
+
+// figures is what was read for the summary of one period.
+type figures struct {
+	period    Period
+	flows     []flowRow
+	cancelled int64
+}
+
+// answer puts all questions of one request side by side, and then the one about
+// exchange rates, which depends on the currencies found.
+func (r *reading) answer(ctx context.Context, query Query, config Config) (*RevenueAnswer, error) {
+	answer := &RevenueAnswer{Page: query.Page, Limit: query.PageSize, HasPrev: query.Page > 1}
+	periods := []*figures{{period: query.Period}}
+	if query.Previous != nil {
+		periods = append(periods, &figures{period: *query.Previous})
+	}
+	var movements []movementRow
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, f := range periods {
+		group.Go(func() error { return r.read(groupCtx, f, query.IncludeSeries && i == 0) })
+	}
+	group.Go(func() (err error) {
+		movements, err = r.movements(groupCtx, balanceEdges(periods), false)
+		return err
+	})
+	group.Go(func() (err error) {
+		answer.Items, answer.Total, err = r.list(groupCtx, query, config)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	answer.TotalPages = (answer.Total + int64(query.PageSize) - 1) / int64(query.PageSize)
+	answer.HasNext = int64(query.Page) < answer.TotalPages
+	if query.IncludeSeries {
+		series := dailySeries(periods[0].flows)
+		answer.Series = &series
+	}
+	return answer, r.summaries(ctx, answer, periods, movements)
+}
+
+// read puts the questions that a period's summary takes, apart from balances.
+func (r *reading) read(ctx context.Context, f *figures, byDay bool) error {
+	if !f.period.Since.Before(f.period.Until) {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		f.flows, err = r.flows(ctx, []time.Time{f.period.Since, f.period.Until}, byDay)
+		return err
+	})
+	group.Go(func() (err error) {
+		f.cancelled, err = r.cancelled(ctx, f.period)
+		return err
+	})
+	return group.Wait()
+}
+
+// balanceEdges cuts all time at the ends of the periods, where balances are due.
+func balanceEdges(periods []*figures) []time.Time {
+	edges := []time.Time{beginning}
+	for _, f := range periods {
+		edges = append(edges, f.period.Until)
+	}
+	slices.SortFunc(edges, time.Time.Compare)
+	return slices.CompactFunc(edges, time.Time.Equal)
+}
+
+func (r *reading) summaries(ctx context.Context, answer *RevenueAnswer, periods []*figures, movements []movementRow) error {
+	var needs rateNeeds
+	balances := make([]balance, len(periods))
+	for i, f := range periods {
+		for j := range f.flows {
+			needs.add(r.into, f.flows[j].currency, f.flows[j].day)
+		}
+		balances[i] = balanceAt(movements, f.period.Until)
+		for currency := range balances[i].mrr {
+			needs.add(r.into, currency, balances[i].rateDay())
+		}
+	}
+	exchange, err := r.exchange(ctx, needs)
+	if err != nil {
+		return err
+	}
+	for i, f := range periods {
+		summary, err := summarise(f.flows, balances[i], f.cancelled, exchange)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			answer.Summary = summary
+		} else {
+			answer.PreviousSummary = &summary
+		}
+	}
+	return nil
+}

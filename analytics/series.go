@@ -1,0 +1,290 @@
+package analytics
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"time"
+
+	"revstream/ingest/control"
+)
+
+// SeriesHead is what every answer of /v1/metrics begins with.
+type SeriesHead struct {
+	Metric        string `json:"metric"`
+	WorkspaceSlug string `json:"workspaceSlug"`
+	Interval      string `json:"interval"`
+	TimeZone      string `json:"timeZone"`
+	Since         string `json:"since"`
+	Until         string `json:"until"`
+	// Currency is that of all amounts but native ones.
+	Currency          string `json:"currency"`
+	DefinitionVersion string `json:"definitionVersion"`
+	// CompleteThrough is the instant before which everything accepted is in the
+	// answer; null if nothing has been stored yet.
+	CompleteThrough *string `json:"completeThrough"`
+}
+
+// Bucket is a bucket of a series, half open. Partial says that the range clips
+// it.
+type Bucket struct {
+	Start   string `json:"start"`
+	End     string `json:"end"`
+	Partial bool   `json:"partial"`
+}
+
+// FlowSeries is the body of /v1/metrics/revenue and /v1/metrics/refunds; T are the
+// figures of the one or the other.
+type FlowSeries[T any] struct {
+	SeriesHead
+	Total  FlowFigures[T]  `json:"total"`
+	Series []FlowBucket[T] `json:"series"`
+	// Unconverted is absent unless a currency had no exchange rate.
+	Unconverted []Unconverted `json:"unconverted,omitempty"`
+}
+
+// FlowBucket is a bucket with its figures.
+type FlowBucket[T any] struct {
+	Bucket
+	FlowFigures[T]
+}
+
+// FlowFigures are figures in the currency of the answer, and natively.
+type FlowFigures[T any] struct {
+	Converted T           `json:"converted"`
+	Native    []Native[T] `json:"native"`
+}
+
+// Native are the figures of one currency, in its own minor units.
+type Native[T any] struct {
+	Currency string `json:"currency"`
+	Figures  T      `json:"figures"`
+}
+
+// RevenueFigures are what moved; amounts in minor units, tax, fees and discounts
+// of charges only.
+type RevenueFigures struct {
+	GrossRevenueCents         int64  `json:"grossRevenueCents"`
+	NetRevenueCents           int64  `json:"netRevenueCents"`
+	RefundCents               int64  `json:"refundCents"`
+	RecurringNetCents         int64  `json:"recurringNetCents"`
+	PurchasesCents            int64  `json:"purchasesCents"`
+	SubscriptionsCents        int64  `json:"subscriptionsCents"`
+	RenewalsCents             int64  `json:"renewalsCents"`
+	TaxCents                  int64  `json:"taxCents"`
+	FeeCents                  int64  `json:"feeCents"`
+	DiscountCents             int64  `json:"discountCents"`
+	DisputeCents              int64  `json:"disputeCents"`
+	DisputeReversalCents      int64  `json:"disputeReversalCents"`
+	PositiveChargeCount       int64  `json:"positiveChargeCount"`
+	PurchaseCount             int64  `json:"purchaseCount"`
+	SubscriptionPurchaseCount int64  `json:"subscriptionPurchaseCount"`
+	RenewalCount              int64  `json:"renewalCount"`
+	RefundCount               int64  `json:"refundCount"`
+	AverageOrderValueCents    *int64 `json:"averageOrderValueCents"`
+}
+
+func revenueFigures(m *moved, amounts []int64) RevenueFigures {
+	figures := RevenueFigures{
+		GrossRevenueCents: amounts[flowGross], NetRevenueCents: amounts[flowGross] - amounts[flowRefund],
+		RefundCents: amounts[flowRefund], RecurringNetCents: amounts[flowRecurringNet],
+		PurchasesCents: amounts[flowPurchase], SubscriptionsCents: amounts[flowSubscriptionPurchase],
+		RenewalsCents: amounts[flowRenewal], TaxCents: amounts[flowTax], FeeCents: amounts[flowFee],
+		DiscountCents: amounts[flowDiscount], DisputeCents: amounts[flowDispute],
+		DisputeReversalCents: amounts[flowDisputeReversal], PositiveChargeCount: m.positiveCharges,
+		PurchaseCount: m.purchases, SubscriptionPurchaseCount: m.subscriptionPurchases,
+		RenewalCount: m.renewals, RefundCount: m.refunds,
+	}
+	if m.converted > 0 {
+		average := share(figures.NetRevenueCents, m.converted, 1)
+		figures.AverageOrderValueCents = &average
+	}
+	return figures
+}
+
+// RefundFigures are refunds beside the charges of the same time. Rates are null
+// where there was nothing to refund. Disputes are no refunds, and shown apart.
+type RefundFigures struct {
+	RefundCents          int64        `json:"refundCents"`
+	RefundCount          int64        `json:"refundCount"`
+	GrossRevenueCents    int64        `json:"grossRevenueCents"`
+	PositiveChargeCount  int64        `json:"positiveChargeCount"`
+	RefundRate           *Thousandths `json:"refundRate"`
+	RefundRateByAmount   *Thousandths `json:"refundRateByAmount"`
+	DisputeCents         int64        `json:"disputeCents"`
+	DisputeCount         int64        `json:"disputeCount"`
+	DisputeReversalCents int64        `json:"disputeReversalCents"`
+	DisputeReversalCount int64        `json:"disputeReversalCount"`
+}
+
+func refundFigures(m *moved, amounts []int64) RefundFigures {
+	return RefundFigures{
+		RefundCents: amounts[flowRefund], RefundCount: m.refunds, GrossRevenueCents: amounts[flowGross],
+		PositiveChargeCount: m.positiveCharges,
+		RefundRate:          ratio(m.refunds, m.positiveCharges),
+		RefundRateByAmount:  ratio(amounts[flowRefund], amounts[flowGross]),
+		DisputeCents:        amounts[flowDispute], DisputeCount: m.disputes,
+		DisputeReversalCents: amounts[flowDisputeReversal], DisputeReversalCount: m.disputeReversals,
+	}
+}
+
+// ratio is a share, or null of nothing.
+func ratio(part, whole int64) *Thousandths {
+	if whole <= 0 {
+		return nil
+	}
+	rate := Thousandths(share(part, whole, 1000))
+	return &rate
+}
+
+func (s *Server) revenueSeries(ctx context.Context, request asked) (answered, error) {
+	return flowSeries(ctx, s, request, "revenue", revenueFigures)
+}
+
+func (s *Server) refundSeries(ctx context.Context, request asked) (answered, error) {
+	return flowSeries(ctx, s, request, "refunds", refundFigures)
+}
+
+// seriesQuestion reads what all series have in common.
+func (s *Server) seriesQuestion(request asked) (SeriesQuery, control.Workspace, error) {
+	values, err := url.ParseQuery(request.query)
+	if err != nil {
+		return SeriesQuery{}, control.Workspace{}, badRequest(errors.New("the parameters are not URL-encoded"))
+	}
+	slug := parser{values: values}
+	name := slug.slug()
+	if len(slug.errs) > 0 {
+		return SeriesQuery{}, control.Workspace{}, badRequest(errors.Join(slug.errs...))
+	}
+	workspace, err := s.workspace(request.key, name)
+	if err != nil {
+		return SeriesQuery{}, control.Workspace{}, err
+	}
+	zone, err := time.LoadLocation(workspace.TimeZone)
+	if err != nil {
+		zone = time.UTC
+	}
+	query, err := ParseSeriesQuery(request.query, s.now(), zone, s.config)
+	if err != nil {
+		return SeriesQuery{}, control.Workspace{}, badRequest(err)
+	}
+	return query, workspace, nil
+}
+
+func flowSeries[T any](ctx context.Context, s *Server, request asked, metric string, figures func(*moved, []int64) T) (answered, error) {
+	query, workspace, err := s.seriesQuestion(request)
+	if err != nil {
+		return answered{}, err
+	}
+	r := s.reading(workspace, query.Provider, query.Currency)
+	complete, err := r.completeThrough(ctx)
+	if err != nil {
+		return answered{}, err
+	}
+	rows, err := r.flows(ctx, query.Edges, false)
+	if err != nil {
+		return answered{rowsRead: r.rowsRead.Load()}, err
+	}
+	var needs rateNeeds
+	for i := range rows {
+		needs.add(r.into, rows[i].currency, rows[i].day)
+	}
+	exchange, err := r.exchange(ctx, needs)
+	if err != nil {
+		return answered{rowsRead: r.rowsRead.Load()}, err
+	}
+	body, err := flowAnswer(query, rows, exchange, figures)
+	if err != nil {
+		return answered{rowsRead: r.rowsRead.Load()}, err
+	}
+	body.SeriesHead = query.head(metric, workspace, complete)
+	return answered{body, complete, r.rowsRead.Load()}, nil
+}
+
+func flowAnswer[T any](query SeriesQuery, rows []flowRow, x *exchange, figures func(*moved, []int64) T) (*FlowSeries[T], error) {
+	answer := &FlowSeries[T]{Series: []FlowBucket[T]{}}
+	var err error
+	var all *moved
+	if answer.Total, all, err = flowFigures(rows, x, figures); err != nil {
+		return nil, err
+	}
+	answer.Unconverted = unconverted(all.totals, x.totals(1))
+	for i, bucket := range query.buckets() {
+		var within []flowRow
+		within, rows = splitBefore(rows, query.Edges[i+1], func(row *flowRow) int64 { return row.bucket })
+		one := FlowBucket[T]{Bucket: bucket}
+		if one.FlowFigures, _, err = flowFigures(within, x, figures); err != nil {
+			return nil, err
+		}
+		answer.Series = append(answer.Series, one)
+	}
+	return answer, nil
+}
+
+// flowFigures derives the figures of some rows, converted and of each currency.
+func flowFigures[T any](rows []flowRow, x *exchange, figures func(*moved, []int64) T) (FlowFigures[T], *moved, error) {
+	answer := FlowFigures[T]{Native: []Native[T]{}}
+	all := sumFlows(rows, x)
+	amounts, err := all.totals.all()
+	if err != nil {
+		return answer, nil, err
+	}
+	answer.Converted = figures(&all, amounts)
+	native := map[string]*moved{}
+	var currencies []string
+	for i := range rows {
+		currency := rows[i].currency
+		if native[currency] == nil {
+			native[currency] = &moved{totals: newExchange(currency).totals(int(flowCount))}
+			currencies = append(currencies, currency)
+		}
+		native[currency].add(&rows[i])
+	}
+	slices.Sort(currencies)
+	for _, currency := range currencies {
+		if amounts, err = native[currency].totals.all(); err != nil {
+			return answer, nil, err
+		}
+		answer.Native = append(answer.Native, Native[T]{currency, figures(native[currency], amounts)})
+	}
+	return answer, &all, nil
+}
+
+// splitBefore divides rows, which are in order of their bucket, at an edge.
+func splitBefore[R any](rows []R, edge time.Time, bucket func(*R) int64) (before, rest []R) {
+	n := 0
+	for n < len(rows) && bucket(&rows[n]) < edge.UnixMicro() {
+		n++
+	}
+	return rows[:n], rows[n:]
+}
+
+// head fills in what every series answer says of itself.
+func (q *SeriesQuery) head(metric string, workspace control.Workspace, complete time.Time) SeriesHead {
+	head := SeriesHead{
+		Metric: metric, WorkspaceSlug: workspace.Slug, Interval: string(q.Interval), TimeZone: q.Zone.String(),
+		Since: q.instant(q.Edges[0]), Until: q.instant(q.Edges[len(q.Edges)-1]),
+		Currency: workspace.Currency, DefinitionVersion: DefinitionVersion,
+	}
+	if !complete.IsZero() {
+		text := complete.Format(time.RFC3339Nano)
+		head.CompleteThrough = &text
+	}
+	return head
+}
+
+// instant writes an instant in the time zone of the question.
+func (q *SeriesQuery) instant(at time.Time) string { return at.In(q.Zone).Format(time.RFC3339Nano) }
+
+// buckets are the bounds of the buckets between the edges.
+func (q *SeriesQuery) buckets() []Bucket {
+	buckets := make([]Bucket, len(q.Edges)-1)
+	for i := range buckets {
+		start, end := q.Edges[i], q.Edges[i+1]
+		first := q.Interval.floor(calendarDate(start, q.Zone))
+		whole := start.Equal(startOfDay(first, q.Zone)) && end.Equal(startOfDay(q.Interval.step(first, 1), q.Zone))
+		buckets[i] = Bucket{q.instant(start), q.instant(end), !whole}
+	}
+	return buckets
+}

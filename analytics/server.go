@@ -1,0 +1,207 @@
+// Package analytics answers questions about revenue over HTTP: GET /revenue and
+// the series of /v1/metrics, from the rollups of package clickhouse and, where a
+// range divides an hour, from the ledger's entries. It writes nothing and knows
+// nothing of how revenue comes in.
+package analytics
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // time zones of questions must not depend on the machine
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"revstream/clickhouse"
+	"revstream/ingest/control"
+)
+
+// Directory knows the workspaces and the keys; *control.Directory is one. An error
+// of Authenticate that is not control.ErrUnauthenticated is taken for a passing
+// one.
+type Directory interface {
+	Authenticate(presented string) (control.Key, error)
+	Workspace(slug string) (control.Workspace, bool)
+}
+
+// Dependencies are what a Server works with. Now is time.Now unless a test needs
+// another clock.
+type Dependencies struct {
+	Store      *clickhouse.Store
+	Directory  Directory
+	Registerer prometheus.Registerer
+	Log        *zap.Logger
+	Now        func() time.Time
+}
+
+// Server answers questions. It is safe for concurrent use.
+type Server struct {
+	config    Config
+	store     *clickhouse.Store
+	directory Directory
+	log       *zap.Logger
+	metrics   *metrics
+	now       func() time.Time
+	questions *questions
+	inFlight  chan struct{}
+}
+
+// New prepares a Server. It asks the store nothing yet.
+func New(config Config, dependencies Dependencies) (*Server, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	questions, err := loadQuestions()
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := newMetrics(dependencies.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	now := dependencies.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &Server{
+		config: config, store: dependencies.Store, directory: dependencies.Directory, log: dependencies.Log,
+		metrics: metrics, now: now, questions: questions, inFlight: make(chan struct{}, config.RequestsInFlightMax),
+	}, nil
+}
+
+// Paths of the endpoints.
+const (
+	PathRevenue        = "/revenue"
+	PathMetricsMRR     = "/v1/metrics/mrr"
+	PathMetricsRefunds = "/v1/metrics/refunds"
+	PathMetricsRevenue = "/v1/metrics/revenue"
+)
+
+// Headers of the answers.
+const (
+	// HeaderRowsRead is how many rows the store read for the answer.
+	HeaderRowsRead = "X-Rows-Read"
+	// HeaderCompleteThrough is the instant before which everything accepted is in
+	// the answer; absent if nothing has been stored yet.
+	HeaderCompleteThrough = "X-Complete-Through"
+	// HeaderDefinitionVersion names the definitions that the figures follow.
+	HeaderDefinitionVersion = "X-Definition-Version"
+)
+
+// Routes mounts the endpoints.
+func (s *Server) Routes(app fiber.Router) {
+	for path, answer := range map[string]answerer{
+		PathRevenue:        s.revenue,
+		PathMetricsMRR:     s.mrrSeries,
+		PathMetricsRefunds: s.refundSeries,
+		PathMetricsRevenue: s.revenueSeries,
+	} {
+		app.Get(path, s.handler(path, answer))
+		app.All(path, func(c *fiber.Ctx) error {
+			c.Set(fiber.HeaderAllow, "GET, HEAD")
+			return s.fail(c, refuse(http.StatusMethodNotAllowed, "%s is read with GET", path))
+		})
+	}
+}
+
+// asked is a request after its key was recognised. Its strings are copies: Fiber
+// reuses the buffers of a request.
+type asked struct {
+	key   control.Key
+	query string
+}
+
+// answered is an answer before it is encoded.
+type answered struct {
+	body            any
+	completeThrough time.Time
+	rowsRead        uint64
+}
+
+type answerer func(ctx context.Context, request asked) (answered, error)
+
+// handler bounds, times and encodes one endpoint's answers.
+func (s *Server) handler(endpoint string, answer answerer) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		began := time.Now()
+		answer, err := s.admit(c, answer)
+		if err == nil {
+			c.Set(HeaderRowsRead, strconv.FormatUint(answer.rowsRead, 10))
+			c.Set(HeaderDefinitionVersion, DefinitionVersion)
+			c.Set(fiber.HeaderCacheControl, "private, no-store")
+			if !answer.completeThrough.IsZero() {
+				c.Set(HeaderCompleteThrough, answer.completeThrough.Format(time.RFC3339Nano))
+			}
+			err = c.JSON(answer.body)
+		} else {
+			err = s.fail(c, err)
+		}
+		s.metrics.observe(endpoint, c.Response().StatusCode(), time.Since(began), answer.rowsRead)
+		return err
+	}
+}
+
+func (s *Server) admit(c *fiber.Ctx, answer answerer) (answered, error) {
+	key, err := s.authenticate(c)
+	if err != nil {
+		return answered{}, err
+	}
+	select {
+	case s.inFlight <- struct{}{}:
+		defer func() { <-s.inFlight }()
+	default:
+		s.metrics.refused.Inc()
+		return answered{}, refuse(http.StatusServiceUnavailable, "too many questions at once; try again")
+	}
+	ctx, cancel := context.WithTimeout(c.UserContext(), s.config.QueryTimeout)
+	defer cancel()
+	got, err := answer(ctx, asked{key: key, query: string(c.Request().URI().QueryString())})
+	if err != nil && ctx.Err() != nil && !errors.As(err, new(*refusal)) {
+		// Questions that were cut off report it in several ways.
+		err = errors.Join(ctx.Err(), err)
+	}
+	return got, err
+}
+
+// authenticate finds the key, which may be sent in any of the headers that the
+// vendors' clients use, and checks that it may read.
+func (s *Server) authenticate(c *fiber.Ctx) (control.Key, error) {
+	presented := c.Get("X-Api-Key")
+	if presented == "" {
+		presented = c.Get("X-API-Token")
+	}
+	if scheme, token, ok := strings.Cut(c.Get(fiber.HeaderAuthorization), " "); presented == "" && ok && strings.EqualFold(scheme, "Bearer") {
+		presented = strings.TrimSpace(token)
+	}
+	if presented == "" {
+		return control.Key{}, refuse(http.StatusUnauthorized, "an API key is required, in the header X-Api-Key")
+	}
+	key, err := s.directory.Authenticate(strings.Clone(presented))
+	switch {
+	case errors.Is(err, control.ErrUnauthenticated):
+		return control.Key{}, refuse(http.StatusUnauthorized, "%w", err)
+	case err != nil:
+		// The directory could not tell; the key may be good.
+		return control.Key{}, refuse(http.StatusServiceUnavailable, "keys cannot be looked up now; try again")
+	case !key.Allows(control.ScopeRead):
+		return control.Key{}, refuse(http.StatusForbidden, "the API key has not the scope %s", control.ScopeRead)
+	}
+	return key, nil
+}
+
+// workspace is the one that the question names, if the key is of that workspace.
+func (s *Server) workspace(key control.Key, slug string) (control.Workspace, error) {
+	workspace, known := s.directory.Workspace(slug)
+	if !known {
+		return control.Workspace{}, refuse(http.StatusNotFound, "there is no workspace %q", clip(slug))
+	}
+	if key.Workspace != workspace.ID {
+		return control.Workspace{}, refuse(http.StatusForbidden, "the API key is of another workspace than %q", clip(slug))
+	}
+	return workspace, nil
+}

@@ -1,0 +1,40 @@
+-- How many items each day, hour or divided hour of a range has (see cuts.go):
+-- enough to tell how many there are and where a page of them is. at and end_at are
+-- Unix seconds.
+SELECT at, max(end_at) AS end_at, sum(n) AS items
+FROM
+(
+[[- if .Days]]
+    SELECT toUInt32(toUInt16(d.day) * 86400) AS at, toUInt32(at + 86400) AS end_at, d.entries AS n
+    FROM revenue_daily AS d
+    WHERE d.workspace = {workspace:String} AND d.live
+        AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
+        AND d.day NOT IN {cut_days:Array(Date)}
+        AND d.kind IN {kinds:Array(String)}
+        AND ({provider:String} = '' OR d.provider = {provider:String})
+[[- end]]
+[[- if .Hours]]
+    [[- if .Days]]
+    UNION ALL
+    [[- end]]
+    SELECT toUnixTimestamp(h.hour) AS at, toUInt32(at + 3600) AS end_at, h.entries AS n
+    FROM revenue_hourly AS h
+    WHERE h.workspace = {workspace:String} AND h.live
+        AND h.hour >= toStartOfHour({since:DateTime64(6, 'UTC')}) AND h.hour < {until:DateTime64(6, 'UTC')}
+        AND toDate(h.hour) IN {cut_days:Array(Date)}
+        AND h.hour NOT IN {cut_hours:Array(DateTime('UTC'))}
+        AND h.kind IN {kinds:Array(String)}
+        AND ({provider:String} = '' OR h.provider = {provider:String})
+[[- end]]
+[[- if .Entries]]
+    UNION ALL
+    SELECT toUnixTimestamp(toStartOfHour(e.occurred_at)) AS at, toUInt32(at + 3600) AS end_at, toInt64(e.sign) AS n
+    FROM entries AS e
+    WHERE e.workspace = {workspace:String} AND e.live AND e.kind IN {kinds:Array(String)}
+        AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
+        AND toStartOfHour(e.occurred_at) IN {cut_hours:Array(DateTime('UTC'))}
+        AND ({provider:String} = '' OR e.provider = {provider:String})
+[[- end]]
+)
+GROUP BY at
+ORDER BY at
