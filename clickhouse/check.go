@@ -41,10 +41,11 @@ type Report struct {
 // OK reports whether nothing differed.
 func (r Report) OK() bool { return len(r.Cells) == 0 }
 
-// A difference counts if it is seen again unchanged: an insert that is under way
-// is in the ledger a moment before it is in what is derived.
+// A difference counts if it is seen checkPasses times unchanged, checkPause apart:
+// an insert that is under way is in the ledger a moment before it is in what is
+// derived.
 const (
-	checkPasses = 5
+	checkPasses = 3
 	checkPause  = 500 * time.Millisecond
 )
 
@@ -77,53 +78,66 @@ func (s *Store) slices(ctx context.Context) ([]int32, error) {
 	return list, err
 }
 
-func (s *Store) checkSlice(ctx context.Context, scope Scope, report *Report) error {
-	chunks, err := s.chunks(ctx, scope)
-	if err != nil {
-		return err
-	}
-	for _, chunk := range chunks {
-		for _, table := range derivedTables {
-			if !chunk.concerns(table) {
-				continue
-			}
-			found, err := s.lastingDifferences(ctx, table, scope, chunk)
-			if err != nil {
-				return fmt.Errorf("comparing %s: %w", table, err)
-			}
-			if len(found.cells) == 0 {
-				continue
-			}
-			report.Cells[table] += int64(len(found.cells))
-			report.Differences = append(report.Differences, found.list...)
-		}
-		report.Rows += chunk.rows
-	}
-	return nil
+// comparison is one table within one chunk, and what differed when last seen.
+type comparison struct {
+	table string
+	chunk chunk
+	found differences
 }
 
-// differences of one table and chunk: all cells by their hash, some in full.
+// differences are all differing cells by their hash, and some in full.
 type differences struct {
 	cells map[uint64]struct{}
 	list  []Difference
 }
 
-// lastingDifferences compares until two passes in a row have cells in common
-// whose differences are the same, or there are none.
-func (s *Store) lastingDifferences(ctx context.Context, table string, scope Scope, chunk chunk) (differences, error) {
-	before, err := s.differences(ctx, table, scope, chunk, nil)
-	for pass := 1; pass < checkPasses && err == nil && len(before.cells) > 0; pass++ {
-		select {
-		case <-ctx.Done():
-			return differences{}, ctx.Err()
-		case <-time.After(checkPause):
-		}
-		before, err = s.differences(ctx, table, scope, chunk, before.cells)
-		if pass > 1 {
-			break
+func (s *Store) checkSlice(ctx context.Context, scope Scope, report *Report) error {
+	chunks, err := s.chunks(ctx, scope)
+	if err != nil {
+		return err
+	}
+	var open []comparison
+	for _, chunk := range chunks {
+		report.Rows += chunk.rows
+		for _, table := range derivedTables {
+			if chunk.concerns(table) {
+				open = append(open, comparison{table: table, chunk: chunk})
+			}
 		}
 	}
-	return before, err
+	for pass := range checkPasses {
+		if pass > 0 && len(open) > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(s.checkPause):
+			}
+		}
+		if open, err = s.compareAgain(ctx, scope, open); err != nil {
+			return err
+		}
+	}
+	for _, c := range open {
+		report.Cells[c.table] += int64(len(c.found.cells))
+		report.Differences = append(report.Differences, c.found.list...)
+	}
+	return nil
+}
+
+// compareAgain makes the comparisons and returns those in which something that
+// was seen before, if they were made before, still differs.
+func (s *Store) compareAgain(ctx context.Context, scope Scope, list []comparison) ([]comparison, error) {
+	var open []comparison
+	for _, c := range list {
+		found, err := s.differences(ctx, c.table, scope, c.chunk, c.found.cells)
+		if err != nil {
+			return nil, fmt.Errorf("comparing %s: %w", c.table, err)
+		}
+		if len(found.cells) > 0 {
+			open = append(open, comparison{c.table, c.chunk, found})
+		}
+	}
+	return open, nil
 }
 
 // differences runs one comparison; if seen is given only cells count that are in

@@ -24,7 +24,7 @@ func differing(t testing.TB, store *Store) map[string]int64 {
 
 func TestEqualiseMendsWhatViewsMissedOrDoubled(t *testing.T) {
 	store := open(t)
-	store.config.RepairRowsMax = 500 // several chunks, and portions of them
+	store.checkPause = time.Millisecond
 	w := takeOver(t, store, 0, 1)
 	must(t, w.write(t.Context(), 0, charges(1, 1500)))
 	must(t, w.write(t.Context(), 1, charges(2, 300)))
@@ -44,6 +44,10 @@ func TestEqualiseMendsWhatViewsMissedOrDoubled(t *testing.T) {
 		"everything is gone":         {"TRUNCATE TABLE entries", "TRUNCATE TABLE revenue_hourly", "TRUNCATE TABLE revenue_daily", "TRUNCATE TABLE mrr_daily"},
 	}
 	for name, statements := range damages {
+		store.config.RepairRowsMax = 1_000_000
+		if name == "entries lost and doubled" || name == "everything is gone" {
+			store.config.RepairRowsMax = 1500 // several chunks, and portions of workspaces
+		}
 		for _, statement := range statements {
 			exec(t, store, statement)
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -26,6 +27,8 @@ type Store struct {
 	// sequence one of its queries from the next.
 	process  string
 	sequence atomic.Uint64
+
+	checkPause time.Duration // shorter in tests
 
 	sql       queries
 	events    *table[Statement]
@@ -55,8 +58,9 @@ func Open(_ context.Context, config Config, log *zap.Logger, registerer promethe
 	rand.Read(process[:])
 	return &Store{
 		config: config, conn: conn, log: log, metrics: metrics, process: hex.EncodeToString(process[:]), sql: sql,
-		events: newTable("events", statementColumns()),
-		ledger: newTable("ledger", rowColumns()),
+		checkPause: checkPause,
+		events:     newTable("events", statementColumns()),
+		ledger:     newTable("ledger", rowColumns()),
 	}, nil
 }
 
