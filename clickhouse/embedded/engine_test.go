@@ -241,7 +241,9 @@ func TestAStopThatTakesTooLongKills(t *testing.T) {
 		t.Errorf("stopping gives %v, want ErrKilled", err)
 	}
 	gone(t, engine.PID())
-	<-answered
+	if err := <-answered; err == nil {
+		t.Error("the query of a killed engine has an answer")
+	}
 }
 
 // However the parent dies, the child does not outlive it, and the next start

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -133,8 +134,8 @@ func TestExclusiveWorkHoldsAcknowledgements(t *testing.T) {
 	err := g.exclusive(func() error {
 		released = waitAsync(g, g.take())
 		select {
-		case <-released:
-			return errors.New("acknowledged during exclusive work")
+		case err := <-released:
+			return fmt.Errorf("acknowledged (%w) during exclusive work", err)
 		case <-time.After(50 * time.Millisecond):
 			return nil
 		}
