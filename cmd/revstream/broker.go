@@ -25,10 +25,28 @@ func openBroker(config broker.Config, registry prometheus.Registerer, log *zap.L
 		return nil, fmt.Errorf("reading the broker's address: %w", err)
 	}
 	port := usualIfFree(addr.Addr().String(), int(addr.Port()), usualKafkaPort)
-	config.Addr = netip.AddrPortFrom(addr.Addr(), uint16(port)).String()
-	b, err := broker.Start(config, log.Named("broker"), registry)
+	usual := config
+	usual.Addr = netip.AddrPortFrom(addr.Addr(), uint16(port)).String()
+	b, err := tryBroker(usual, registry, log)
+	if errors.Is(err, broker.ErrPortInUse) && usual.Addr != config.Addr {
+		// Somebody was quicker between the look and the start.
+		b, err = tryBroker(config, registry, log)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("starting the embedded Kafka broker: %w", err)
+	}
+	return b, nil
+}
+
+// tryBroker registers the broker's metrics only if it starts.
+func tryBroker(config broker.Config, registry prometheus.Registerer, log *zap.Logger) (*broker.Broker, error) {
+	metrics := prometheus.NewRegistry()
+	b, err := broker.Start(config, log.Named("broker"), metrics)
+	if err != nil {
+		return nil, err
+	}
+	if err := registry.Register(metrics); err != nil {
+		return nil, errors.Join(err, b.Close(context.Background()))
 	}
 	return b, nil
 }

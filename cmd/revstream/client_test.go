@@ -40,13 +40,15 @@ func (c client) send(call call) (status int, answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	path := call.path
-	if !strings.HasPrefix(path, "http") {
+	elsewhere := strings.HasPrefix(path, "http")
+	if !elsewhere {
 		path = c.url + path
 	}
 	request, err := http.NewRequestWithContext(ctx, call.method, path, bytes.NewReader([]byte(call.body)))
 	if err != nil {
 		return 0, nil, err
 	}
+	request.Close = elsewhere // the engine may be another by the next call
 	request.Header.Set("X-Api-Key", c.secret)
 	request.Header.Set("Content-Type", "application/json")
 	for name, value := range call.header {
@@ -125,6 +127,11 @@ func (c client) revenue(query string) (revenueAnswer, error) {
 		return answer, fmt.Errorf("GET /revenue: %d %s %w", status, body, err)
 	}
 	err = json.Unmarshal(body, &answer)
+	for i := range answer.Items {
+		if answer.Items[i].Provider == "pulsora" {
+			answer.Items[i].OccurredAt = "" // its contract has no time: it is that of acceptance
+		}
+	}
 	// Between items of one moment the order is not the caller's business.
 	slices.SortFunc(answer.Items, func(a, b revenueItem) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	return answer, err

@@ -61,9 +61,14 @@ type engineKeeper struct {
 // keepEngine starts the engine and returns when it answers. With ports of 0 in
 // config it takes the usual ones if they are free, and any others if not.
 func keepEngine(ctx context.Context, config embedded.Config, metrics *engineMetrics, log *zap.Logger) (*engineKeeper, error) {
-	config.NativePort = usualIfFree(config.ListenHost, config.NativePort, usualNativePort)
-	config.HTTPPort = usualIfFree(config.ListenHost, config.HTTPPort, usualHTTPPort)
-	engine, err := embedded.Start(ctx, config, log)
+	usual := config
+	usual.NativePort = usualIfFree(config.ListenHost, config.NativePort, usualNativePort)
+	usual.HTTPPort = usualIfFree(config.ListenHost, config.HTTPPort, usualHTTPPort)
+	engine, err := embedded.Start(ctx, usual, log)
+	if errors.Is(err, embedded.ErrPortInUse) && (usual.NativePort != config.NativePort || usual.HTTPPort != config.HTTPPort) {
+		// Somebody was quicker between the look and the start.
+		engine, err = embedded.Start(ctx, config, log)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("starting the embedded ClickHouse: %w", err)
 	}
