@@ -19,6 +19,9 @@ func TestOpenAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := document.Validate(t.Context()); err != nil {
+		t.Error(err)
+	}
 	documented := map[string]bool{}
 	for path, item := range document.Paths.Map() {
 		for method := range item.Operations() {
