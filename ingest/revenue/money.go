@@ -34,6 +34,9 @@ func ParseAmount(text, currency string) (int64, error) {
 
 // parseScaled reads a decimal literal as an integer of 10^-scale units.
 func parseScaled(text string, scale int) (int64, error) {
+	if n, ok := parsePlain(text, scale); ok {
+		return n, nil
+	}
 	value, err := parseDecimal(text)
 	if err != nil {
 		return 0, err
@@ -47,6 +50,39 @@ func parseScaled(text string, scale int) (int64, error) {
 		return 0, fmt.Errorf("%q: %w", text, ErrAmountTooLarge)
 	}
 	return n.Int64(), nil
+}
+
+// plainDigitsMax is how many digits of a number surely fit an int64 within
+// AmountMax, trailing decimals included.
+const plainDigitsMax = 13
+
+// parsePlain reads what nearly every amount is, digits with at most as many
+// decimals as the scale, without the general arithmetic. Whatever else it sees it
+// leaves to that.
+func parsePlain(text string, scale int) (n int64, ok bool) {
+	digits := strings.TrimPrefix(text, "-")
+	whole := leadingDigits(digits)
+	fraction := ""
+	if rest := digits[len(whole):]; rest != "" {
+		if rest[0] != '.' || len(rest) == 1 {
+			return 0, false
+		}
+		fraction = rest[1:]
+	}
+	if whole == "" || whole[0] == '0' && len(whole) > 1 || len(whole)+scale > plainDigitsMax ||
+		len(fraction) > scale || leadingDigits(fraction) != fraction {
+		return 0, false
+	}
+	for _, d := range whole + fraction {
+		n = 10*n + int64(d-'0')
+	}
+	for range scale - len(fraction) {
+		n *= 10
+	}
+	if len(digits) != len(text) {
+		n = -n
+	}
+	return n, true
 }
 
 // decimalTextMax bounds the text of a number and decimalExponentMax its
