@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"revstream/clickhouse"
+	"revstream/ingest/stream"
 )
 
 // session is one assignment of a slice to this member. Another assignment of the
@@ -176,7 +177,7 @@ func (s *Sink) topicID(ctx context.Context) (string, error) {
 	if detail.Err != nil {
 		return "", fmt.Errorf("ask for the id of topic %s: %w", s.topic, detail.Err)
 	}
-	return detail.ID.String(), nil
+	return stream.TopicIDText(detail.ID), nil
 }
 
 // current returns the parts of the batch whose slices are owned by a live

@@ -219,8 +219,12 @@ func topicID(ctx context.Context, cfg Config, client *kgo.Client, topic string) 
 	if found.ID == (kadm.TopicID{}) {
 		return "", fmt.Errorf("look up id of topic %s: %w: the broker is too old to have ids", topic, ErrTopic)
 	}
-	return base64.RawURLEncoding.EncodeToString(found.ID[:]), nil
+	return TopicIDText(found.ID), nil
 }
+
+// TopicIDText is the text of a topic's id, as Kafka's own tools print it and as
+// it stands beside every offset that is stored.
+func TopicIDText(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 // describeTopic is describeTopics of one, whose absence is an ErrTopic.
 func describeTopic(ctx context.Context, cfg Config, admin *kadm.Client, topic string) (kadm.TopicDetail, error) {
