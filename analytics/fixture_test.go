@@ -99,7 +99,11 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 
 func openStore(t testing.TB, engine *embedded.Engine, database string) *clickhouse.Store {
 	t.Helper()
-	config := clickhouse.DefaultConfig()
+	return openStoreWith(t, engine, database, clickhouse.DefaultConfig())
+}
+
+func openStoreWith(t testing.TB, engine *embedded.Engine, database string, config clickhouse.Config) *clickhouse.Store {
+	t.Helper()
 	config.Addresses = []string{engine.Addr()}
 	config.Database = database
 	config.User = embedded.AdminUser
@@ -126,7 +130,7 @@ func newApp(t testing.TB, store *clickhouse.Store, change ...func(*Config)) (*Se
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app := fiber.New(fiber.Config{DisableStartupMessage: true, ReadBufferSize: 32 << 10})
 	server.Routes(app)
 	return server, app
 }

@@ -1,0 +1,138 @@
+package analytics
+
+import (
+	"bytes"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+)
+
+func openAPIDocument(t *testing.T) *openapi3.T {
+	t.Helper()
+	document, err := openapi3.NewLoader().LoadFromData(OpenAPI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := document.Validate(t.Context(), openapi3.IsOpenAPI31OrLater()); err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+// The document and the routes name the same paths and methods.
+func TestOpenAPIHasTheRoutes(t *testing.T) {
+	documented := map[string]bool{}
+	for path, item := range openAPIDocument(t).Paths.Map() {
+		for method := range item.Operations() {
+			documented[method+" "+path] = true
+		}
+	}
+	served := map[string]bool{}
+	_, app := newApp(t, nil)
+	for _, route := range app.GetRoutes(true) {
+		// Methods other than GET are there to say 405.
+		if route.Method == http.MethodGet {
+			served[route.Method+" "+route.Path] = true
+		}
+	}
+	if !maps.Equal(documented, served) {
+		t.Errorf("documented %v, served %v", documented, served)
+	}
+}
+
+// The document says what the parser knows.
+func TestOpenAPIHasTheParameters(t *testing.T) {
+	document, config := openAPIDocument(t), DefaultConfig()
+	parameters := map[string]*openapi3.Parameter{}
+	for _, parameter := range document.Paths.Find(PathRevenue).Get.Parameters {
+		parameters[parameter.Value.Name] = parameter.Value
+	}
+	enum := func(schema *openapi3.Schema) (values []string) {
+		for _, value := range schema.Enum {
+			values = append(values, value.(string))
+		}
+		return values
+	}
+	if got := enum(parameters["eventTypes"].Schema.Value.Items.Value); !slices.Equal(got, texts(listedKinds)) {
+		t.Errorf("event types: %v", got)
+	}
+	if got := enum(parameters["sortBy"].Schema.Value); !slices.Equal(got, texts(sorts)) {
+		t.Errorf("sorts: %v", got)
+	}
+	for _, name := range []string{"pageSize", "limit"} {
+		schema := parameters[name].Schema.Value
+		if *schema.Max != float64(config.PageSizeMax) || schema.Default != float64(config.PageSizeDefault) {
+			t.Errorf("%s: maximum %v, default %v", name, *schema.Max, schema.Default)
+		}
+	}
+	var series []string
+	for _, parameter := range document.Paths.Find(PathMetricsMRR).Get.Parameters {
+		series = append(series, parameter.Value.Name)
+	}
+	if !slices.Equal(series, seriesParameters) {
+		t.Errorf("parameters of series: %v", series)
+	}
+	// The summary's members are the contract's, in its order, and one of ours.
+	summary := reflect.TypeFor[Summary]()
+	var fields []string
+	for i := range summary.NumField() {
+		name, _, _ := strings.Cut(summary.Field(i).Tag.Get("json"), ",")
+		fields = append(fields, name)
+	}
+	if want := document.Components.Schemas["RevenueSummary"].Value.Required; len(want) != 20 || !slices.Equal(fields, append(slices.Clone(want), "unconverted")) {
+		t.Errorf("summary: %v, documented %v", fields, want)
+	}
+}
+
+// Answers of every kind hold to the document.
+func TestAnswersHoldToOpenAPI(t *testing.T) {
+	document := openAPIDocument(t)
+	f := newFixture(t)
+	f.write(twoMonths()...)
+	f.write(charge("eur", "2026-01-31T23:30:00Z", 1000, in("EUR")), state("e", "2026-01-31T23:30:00Z", 1000, in("EUR")))
+	range2026 := "workspaceSlug=acme&since=2026-01-01&until=2026-03-31T00:00:00Z"
+	for _, target := range []string{
+		"/revenue?workspaceSlug=acme", "/revenue?workspaceSlug=globex",
+		"/revenue?" + range2026 + "&prevSince=2025-01-01&prevUntil=2025-12-31&includeSeries=true&limit=3&page=2",
+		"/revenue?workspaceSlug=acme&eventTypes=dispute", "/revenue?workspaceSlug=acme&page=0", "/revenue?workspaceSlug=nobody",
+		"/v1/metrics/revenue?" + range2026 + "&interval=month", "/v1/metrics/refunds?" + range2026 + "&interval=week&timeZone=Asia/Kolkata",
+		"/v1/metrics/mrr?" + range2026, "/v1/metrics/mrr?" + range2026 + "&interval=x", "/v1/metrics/revenue?workspaceSlug=globex",
+	} {
+		request := httptest.NewRequest(http.MethodGet, target, nil)
+		request.Header.Set("X-Api-Key", readKey)
+		if strings.Contains(target, "globex") {
+			request.Header.Set("X-Api-Key", otherKey)
+		}
+		checkAnswer(t, document, request, f.send(request))
+	}
+}
+
+func checkAnswer(t *testing.T, document *openapi3.T, request *http.Request, response *http.Response) {
+	t.Helper()
+	item := document.Paths.Find(request.URL.Path)
+	route := &routers.Route{Spec: document, Path: request.URL.Path, PathItem: item, Method: http.MethodGet, Operation: item.Get}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := &openapi3filter.Options{IncludeResponseStatus: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}
+	input := &openapi3filter.RequestValidationInput{Request: request, Route: route, Options: options}
+	if err := openapi3filter.ValidateRequest(t.Context(), input); response.StatusCode == http.StatusOK && err != nil {
+		t.Errorf("%s: the document refuses what was answered: %v", request.URL, err)
+	}
+	if err := openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: response.StatusCode, Header: response.Header,
+		Body: io.NopCloser(bytes.NewReader(body)), Options: options,
+	}); err != nil {
+		t.Errorf("%s: %d %v", request.URL, response.StatusCode, err)
+	}
+}
