@@ -60,7 +60,7 @@ func TestTour(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(answer, first) {
 			t.Errorf("after a restart: %+v, %v\nbefore: %+v", answer, err, first)
 		}
-		again.revstream(exitOK, "check", "--wait", "20s")
+		again.checkStored()
 		again.stop()
 	})
 }
@@ -296,7 +296,7 @@ func (p *payer) finish(s *service) {
 	s.awaitSummary(s.client, revenueSummary{
 		Currency: "USD", GrossRevenueCents: cents, NetRevenueCents: cents, PurchaseCount: count, PositiveChargeCount: count,
 	})
-	s.revstream(exitOK, "check", "--wait", "20s")
+	s.checkStored()
 	s.t.Logf("%d charges, %d.%02d USD, each counted once", count, cents/100, cents%100)
 }
 

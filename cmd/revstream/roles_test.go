@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestRolesApart runs each role as a process of its own on engines that are
+// somewhere else: those of a `revstream run`, reached as a cluster would be. The
+// sinks of both share the partitions.
+func TestRolesApart(t *testing.T) {
+	t.Parallel()
+	whole := startService(t, t.TempDir())
+	place, err := loadPlaces(whole.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	at := map[string]string{}
+	var processes []*exec.Cmd
+	for _, role := range []string{"ingest", "sink", "query"} {
+		at[role] = freeAddr(t)
+		command := exec.Command(binary, role)
+		output := &lockedBuffer{}
+		command.Stdout, command.Stderr = output, output
+		command.Env = append(serviceEnvironment(folder, at[role]),
+			"REVSTREAM_KAFKA_BROKERS="+place.Kafka[0], "REVSTREAM_CLICKHOUSE_ADDRESSES="+place.ClickHouse[0],
+			"REVSTREAM_CLICKHOUSE_USER="+place.ClickHouseUser, "REVSTREAM_CLICKHOUSE_PASSWORD="+place.ClickHousePasswd)
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		processes = append(processes, command)
+		t.Cleanup(func() {
+			_ = command.Process.Kill()
+			_ = command.Wait()
+			if t.Failed() {
+				t.Logf("output of revstream %s:\n%s", role, output)
+			}
+		})
+	}
+	for role, addr := range at {
+		whole.await(role+" to be ready", 30*time.Second, func() error {
+			status, body, err := whole.client.send(call{method: http.MethodGet, path: "http://" + addr + "/readyz/" + role})
+			if err != nil || status != http.StatusOK {
+				return fmt.Errorf("%d %s %w", status, body, err)
+			}
+			return nil
+		})
+	}
+	accepting, answering := whole.client, whole.client
+	accepting.url, answering.url = "http://"+at["ingest"], "http://"+at["query"]
+	p := startPayer(accepting)
+	p.until(whole, 500)
+	p.stop.Store(true)
+	p.group.Wait()
+	whole.awaitSummary(answering, revenueSummary{
+		Currency: "USD", GrossRevenueCents: p.cents.Load(), NetRevenueCents: p.cents.Load(),
+		PurchaseCount: p.accepted.Load(), PositiveChargeCount: p.accepted.Load(),
+	})
+	if status, _, _ := answering.send(call{method: http.MethodPost, path: "/v1/events"}); status != http.StatusNotFound {
+		t.Errorf("the query role answers %d to revenue", status)
+	}
+	for _, process := range processes {
+		if err := process.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := process.Wait(); err != nil {
+			t.Errorf("%v: %v", process.Args, err)
+		}
+	}
+	whole.checkStored()
+	whole.stop()
+}
+
+// checkStored wants nothing to differ and everything that was accepted to be
+// stored and committed.
+func (s *service) checkStored() {
+	s.t.Helper()
+	var outcome checkOutcome
+	if err := json.Unmarshal([]byte(s.revstream(exitOK, "check", "--wait", "20s", "--json")), &outcome); err != nil {
+		s.t.Fatal(err)
+	}
+	records := int64(0)
+	for _, slice := range outcome.Slices {
+		records += slice.End
+		if slice.End > 0 && (slice.Stored != slice.End || slice.Committed != slice.End) {
+			s.t.Errorf("slice %d: stored %d, committed %d, want %d", slice.Slice, slice.Stored, slice.Committed, slice.End)
+		}
+	}
+	if records == 0 || outcome.Rows == 0 {
+		s.t.Errorf("check compared %d rows and %d records", outcome.Rows, records)
+	}
+}
+
+// TestRolesNeedEngines says what a role by itself lacks, before anything starts.
+func TestRolesNeedEngines(t *testing.T) {
+	s := &service{t: t, folder: t.TempDir()}
+	if output := s.revstream(exitUsage, "ingest"); !strings.Contains(output, "kafka.brokers") {
+		t.Errorf("ingest: %s", output)
+	}
+	if output := s.revstream(exitUsage, "sink"); !strings.Contains(output, "clickhouse.addresses") {
+		t.Errorf("sink: %s", output)
+	}
+}
+
+// TestBusyAddress says so when the HTTP address is taken.
+func TestBusyAddress(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	s := &service{t: t, folder: t.TempDir()}
+	addr := listener.Addr().String()
+	output := s.revstream(exitFailure, "run", "--http-addr", addr)
+	if !strings.Contains(output, addr+" is in use") || strings.Count(output, "\n") != 1 {
+		t.Errorf("the output is not one line that says so: %s", output)
+	}
+}
