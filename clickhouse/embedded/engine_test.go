@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -288,7 +289,31 @@ func TestAMissingLibraryTellsWhatToDo(t *testing.T) {
 		t.Errorf("with a wrong path: %v", err)
 	}
 	t.Chdir(t.TempDir())
-	if path, err := embedded.FindLibrary("", filepath.Join(t.TempDir(), "revstream")); err == nil || !strings.Contains(err.Error(), "npm ci") {
+	if path, err := embedded.FindLibrary("", filepath.Join(t.TempDir(), "revstream")); err == nil || !strings.Contains(err.Error(), "npm ") {
 		t.Errorf("with nothing installed: %q, %v", path, err)
+	}
+}
+
+// The lock file has to name the very package that is looked for, with a hash,
+// and not where it was fetched from.
+func TestTheLockFilePinsTheLibrary(t *testing.T) {
+	content, err := os.ReadFile("package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lock struct {
+		Packages map[string]struct{ Version, Integrity, Resolved string }
+	}
+	if err := json.Unmarshal(content, &lock); err != nil {
+		t.Fatal(err)
+	}
+	entry, ok := lock.Packages["node_modules/@chdb/lib-linux-x64-gnu"]
+	if !ok || entry.Version != "26.7.3-stable.1" || !strings.HasPrefix(entry.Integrity, "sha512-") {
+		t.Errorf("the lock file has %+v", entry)
+	}
+	for name, entry := range lock.Packages {
+		if entry.Resolved != "" {
+			t.Errorf("%s: the lock file says where it came from", name)
+		}
 	}
 }

@@ -8,17 +8,25 @@ import (
 	"strings"
 )
 
-// libraryName is the file inside each of the npm packages, on every system.
-const libraryName = "libchdb.so"
+// libraryVersion is the one that package-lock.json pins and that every setting
+// here was tried with. npm's tag "latest" is an older one that cannot listen.
+const libraryVersion = "26.7.3-stable.1"
 
-// libraryPackages are the npm packages by GOOS/GOARCH, as pinned in
-// package-lock.json beside this file.
+// libraryNames are what the file is called inside the npm packages.
+var libraryNames = []string{"libchdb.so", "libchdb.dylib"}
+
+// libraryPackages are the npm packages by GOOS/GOARCH.
 var libraryPackages = map[string]string{
 	"linux/amd64":  "lib-linux-x64-gnu",
 	"linux/arm64":  "lib-linux-arm64-gnu",
 	"darwin/amd64": "lib-darwin-x64",
 	"darwin/arm64": "lib-darwin-arm64",
 }
+
+// lockedPlatform is the one platform whose package is in the lock file with
+// its hash, and on which all of this was tried. On the others the package has
+// to be added to the lock once.
+const lockedPlatform = "linux/amd64"
 
 // FindLibrary returns the absolute path of ClickHouse's library. A configured
 // path (the file, or a folder that holds it) is the only place looked at when
@@ -27,47 +35,58 @@ var libraryPackages = map[string]string{
 // folder above it and above the executable. The error names what to do.
 func FindLibrary(configured, executable string) (string, error) {
 	if configured != "" {
-		return findConfigured(configured)
+		if isFile(configured) {
+			return filepath.Abs(configured)
+		}
+		if path, ok := libraryIn(configured); ok {
+			return filepath.Abs(path)
+		}
+		return "", fmt.Errorf("the embedded ClickHouse is not at %s, as file or as a folder with one of %s",
+			configured, strings.Join(libraryNames, ", "))
 	}
-	pkg, ok := libraryPackages[runtime.GOOS+"/"+runtime.GOARCH]
+	platform := runtime.GOOS + "/" + runtime.GOARCH
+	pkg, ok := libraryPackages[platform]
 	if !ok {
-		return "", fmt.Errorf("there is no embedded ClickHouse for %s/%s: use a server of its own", runtime.GOOS, runtime.GOARCH)
+		return "", fmt.Errorf("there is no embedded ClickHouse for %s: use a server of its own", platform)
 	}
-	beside := filepath.Dir(executable)
-	candidates := []string{
-		filepath.Join(beside, libraryName),
-		filepath.Join(beside, "..", "lib", "revstream", libraryName),
-	}
-	inModule := filepath.Join("clickhouse", "embedded", "node_modules", "@chdb", pkg, libraryName)
 	working, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("looking for the embedded ClickHouse: %w", err)
 	}
+	beside := filepath.Dir(executable)
+	folders := []string{beside, filepath.Join(beside, "..", "lib", "revstream")}
 	for _, from := range []string{working, beside} {
 		for dir := from; ; dir = filepath.Dir(dir) {
-			candidates = append(candidates, filepath.Join(dir, inModule))
+			folders = append(folders, filepath.Join(dir, "clickhouse", "embedded", "node_modules", "@chdb", pkg))
 			if dir == filepath.Dir(dir) {
 				break
 			}
 		}
 	}
-	for _, candidate := range candidates {
-		if isFile(candidate) {
-			return filepath.Abs(candidate)
+	for _, folder := range folders {
+		if path, ok := libraryIn(folder); ok {
+			return filepath.Abs(path)
 		}
 	}
-	return "", fmt.Errorf("the embedded ClickHouse (%s) is not installed: run `npm ci --prefix clickhouse/embedded`, "+
-		"or set its path, or use a server of its own; looked beside %s and above %s", libraryName, executable, working)
+	return "", fmt.Errorf("the embedded ClickHouse is not installed: run `%s`, or configure library_path, or use a server of its own; "+
+		"looked beside %s and above %s", installCommand(platform, pkg), executable, working)
 }
 
-func findConfigured(configured string) (string, error) {
-	candidates := []string{configured, filepath.Join(configured, libraryName)}
-	for _, candidate := range candidates {
-		if isFile(candidate) {
-			return filepath.Abs(candidate)
+// installCommand is what to run in the source tree to get the library.
+func installCommand(platform, pkg string) string {
+	if platform == lockedPlatform {
+		return "npm ci --prefix clickhouse/embedded"
+	}
+	return "npm install --prefix clickhouse/embedded --save-optional --save-exact @chdb/" + pkg + "@" + libraryVersion
+}
+
+func libraryIn(folder string) (string, bool) {
+	for _, name := range libraryNames {
+		if path := filepath.Join(folder, name); isFile(path) {
+			return path, true
 		}
 	}
-	return "", fmt.Errorf("the embedded ClickHouse is not at %s", strings.Join(candidates, " nor at "))
+	return "", false
 }
 
 func isFile(path string) bool {
