@@ -309,3 +309,37 @@ func declaredNames(t *testing.T, path string, source []byte) []string {
 	}
 	return names
 }
+
+// metric is the name of a metric in a document.
+var metric = regexp.MustCompile("`(revstream_[a-z_]+)")
+
+// TestRunbookNamesMetricsThatExist looks for the last words of each name, as they
+// are registered under a namespace and a subsystem.
+func TestRunbookNamesMetricsThatExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(moduleRoot, "deploy/runbook.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources bytes.Buffer
+	eachSource(t, func(path string, source []byte) {
+		if strings.HasSuffix(path, "metrics.go") {
+			sources.Write(source)
+		}
+	})
+	found := metric.FindAllStringSubmatch(string(text), -1)
+	if len(found) < 10 {
+		t.Fatalf("only %d metrics in the runbook", len(found))
+	}
+	for _, match := range found {
+		name := strings.TrimSuffix(match[1], "_count")
+		exists := bytes.Contains(sources.Bytes(), []byte(`"`+name+`"`))
+		words := strings.Split(name, "_")
+		for i := 2; i < len(words) && !exists; i++ { // after revstream and the subsystem
+			exists = bytes.Contains(sources.Bytes(), []byte(`"`+strings.Join(words[i:], "_")+`"`)) &&
+				bytes.Contains(sources.Bytes(), []byte(`"`+strings.Join(words[1:i], "_")+`"`))
+		}
+		if !exists {
+			t.Errorf("no metric is called %s", match[1])
+		}
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// buildFlags build the program under test like its tests.
+var buildFlags []string
