@@ -3,6 +3,7 @@ package simulation
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -35,59 +36,79 @@ func (i *inspector) before(ctx context.Context) (answers, error) {
 			return nil, err
 		}
 	}
-	given, err := i.answers(ctx, []Range{i.options.everything()})
+	given, err := i.answers(ctx, questionsAbout(i.options.everything()))
 	if err != nil {
 		return nil, err
 	}
 	for _, value := range given {
 		if value != 0 {
-			return i.answers(ctx, i.options.ranges())
+			return i.answers(ctx, i.options.questions())
 		}
 	}
 	return answers{}, nil
 }
 
-// answers asks every endpoint about every range.
-func (i *inspector) answers(ctx context.Context, ranges []Range) (answers, error) {
+// question is an endpoint and the range to ask it about.
+type question struct {
+	endpoint string
+	r        Range
+}
+
+// questionsAbout is every endpoint about a range.
+func questionsAbout(r Range) []question {
+	return []question{{endpointRevenue, r}, {endpointMetricsRevenue, r}, {endpointMetricsRefunds, r}, {endpointMetricsMRR, r}}
+}
+
+// questions are all that a comparison asks. Months are buckets of the series of
+// longer ranges, so only the summary is asked about them.
+func (o Options) questions() []question {
+	var all []question
+	for _, r := range o.ranges() {
+		all = append(all, questionsAbout(r)...)
+	}
+	for _, month := range o.months() {
+		all = append(all, question{endpointRevenue, month})
+	}
+	return all
+}
+
+func (i *inspector) answers(ctx context.Context, questions []question) (answers, error) {
 	all := answers{}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(questionsAtOnce)
-	for _, r := range ranges {
-		for _, endpoint := range []string{endpointRevenue, endpointMetricsRevenue, endpointMetricsRefunds, endpointMetricsMRR} {
-			group.Go(func() error {
-				given := answers{}
-				if err := i.question(ctx, endpoint, r, given); err != nil {
-					return err
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				for c, value := range given {
-					all[c] = value
-				}
-				return nil
-			})
-		}
+	for _, q := range questions {
+		group.Go(func() error {
+			given := answers{}
+			if err := i.put(ctx, q, given); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(all, given)
+			return nil
+		})
 	}
 	return all, group.Wait()
 }
 
 // compare asks everything again and holds it against the truth.
 func (i *inspector) compare(ctx context.Context, truth *Truth, before answers, report *Report) error {
-	after, err := i.answers(ctx, i.options.ranges())
+	after, err := i.answers(ctx, i.options.questions())
 	if err != nil {
 		return err
 	}
 	history := Range{Since: i.options.span().begin, Until: i.options.span().end}
 	figures := map[Range]Figures{}
 	lines := map[string]*Line{}
+	balances := before.balances()
 	for c, answer := range after {
 		known, held := figures[c.r]
 		if !held {
 			known = truth.Figures(c.r)
 			figures[c.r] = known
 		}
-		d := before.judge(c, known[c.figure], answer)
+		d := judge(c, known[c.figure], answer, before[c], balances[balanceAt(c.r)])
 		report.Compared++
 		if d.Truth != d.Answer {
 			report.Differences = append(report.Differences, d)
@@ -111,27 +132,35 @@ func (i *inspector) compare(ctx context.Context, truth *Truth, before answers, r
 }
 
 // judge subtracts what was there before. Of MRR in cents only the rounded sum is
-// known, so there the run's part is what it has to add to make the answer.
-func (a answers) judge(c cell, truth, answer int64) Difference {
+// known, so there the run's part is what it has to add to the exact balance.
+func judge(c cell, truth, answer, before, balance int64) Difference {
 	d := Difference{Endpoint: c.endpoint, Range: c.r, Figure: figureNames[c.figure]}
 	if !c.cents {
-		d.Truth, d.Answer = truth, answer-a[c]
+		d.Truth, d.Answer = truth, answer-before
 		return d
 	}
 	d.Figure += " in cents"
-	held := a.balance(c.r)
-	d.Truth, d.Answer = roundUnits(held+truth)-roundUnits(held), answer-roundUnits(held)
+	d.Truth, d.Answer = roundUnits(balance+truth)-roundUnits(balance), answer-roundUnits(balance)
 	return d
 }
 
-// balance is the exact MRR at the end of the range.
-func (a answers) balance(r Range) int64 {
+// moment is whose balance, and when.
+type moment struct {
+	at   int64
+	door Door
+}
+
+func balanceAt(r Range) moment { return moment{r.Until.UnixMicro(), r.Door} }
+
+// balances are the exact MRRs among the answers, by the end of their ranges.
+func (a answers) balances() map[moment]int64 {
+	balances := map[moment]int64{}
 	for c, value := range a {
-		if c.figure == figureMRR && !c.cents && c.r.Until.Equal(r.Until) && c.r.Door == r.Door {
-			return value
+		if c.figure == figureMRR && !c.cents {
+			balances[balanceAt(c.r)] = value
 		}
 	}
-	return 0
+	return balances
 }
 
 // addMovements adds up the months of the history: there is no other total of

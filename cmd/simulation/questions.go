@@ -35,16 +35,23 @@ func (o Options) everything() Range {
 	return Range{Since: s.begin.AddDate(0, 0, -40), Until: s.end.AddDate(3, 0, 0)}
 }
 
-// ranges are those to ask about: all there is, the history, its calendar years
-// and months, and ragged ones, for all providers and for each.
+// months are the calendar months of the history.
+func (o Options) months() []Range {
+	s := o.span()
+	var months []Range
+	for month := date(s.begin.Year(), s.begin.Month()); month.Before(s.end); month = month.AddDate(0, 1, 0) {
+		months = append(months, Range{Since: month, Until: month.AddDate(0, 1, 0)})
+	}
+	return months
+}
+
+// ranges are those to ask everything about: all there is, the history, its
+// calendar years, and ragged ones, for all providers and for each.
 func (o Options) ranges() []Range {
 	s := o.span()
 	all := []Range{o.everything(), {Since: s.begin, Until: s.end}}
 	for year := s.begin.Year(); year <= s.end.Year(); year++ {
 		all = append(all, Range{Since: date(year, 1), Until: date(year+1, 1)})
-	}
-	for month := date(s.begin.Year(), s.begin.Month()); month.Before(s.end); month = month.AddDate(0, 1, 0) {
-		all = append(all, Range{Since: month, Until: month.AddDate(0, 1, 0)})
 	}
 	ragged := o.ragged()
 	all = append(all, ragged...)
@@ -104,15 +111,15 @@ func (r Range) values() url.Values {
 
 func instant(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
-// question asks an endpoint about a range and notes its figures.
-func (i *inspector) question(ctx context.Context, endpoint string, r Range, into answers) error {
-	switch endpoint {
+// put asks a question and notes the figures of its answer.
+func (i *inspector) put(ctx context.Context, q question, into answers) error {
+	switch q.endpoint {
 	case endpointRevenue:
-		return i.askRevenue(ctx, r, into)
+		return i.askRevenue(ctx, q.r, into)
 	case endpointMetricsMRR:
-		return i.askMRR(ctx, r, into)
+		return i.askMRR(ctx, q.r, into)
 	default:
-		return i.askFlows(ctx, endpoint, r, into)
+		return i.askFlows(ctx, q.endpoint, q.r, into)
 	}
 }
 
@@ -234,6 +241,7 @@ func (i *inspector) askFlows(ctx context.Context, endpoint string, r Range, into
 	}
 	values := r.values()
 	values.Set("interval", r.interval())
+	values.Set("timeZone", "UTC")
 	if _, err := i.ask(ctx, endpoint, values, &a); err != nil {
 		return err
 	}
@@ -259,6 +267,7 @@ func (i *inspector) askMRR(ctx context.Context, r Range, into answers) error {
 	}
 	values := r.values()
 	values.Set("interval", r.interval())
+	values.Set("timeZone", "UTC")
 	if _, err := i.ask(ctx, endpointMetricsMRR, values, &a); err != nil {
 		return err
 	}
