@@ -39,7 +39,9 @@ type Config struct {
 	// Small ones let the embedded broker give back disk when it trims.
 	SegmentBytes int `koanf:"segment_bytes"`
 	// TombstoneRetention is how long a compacted topic shows a deletion. A table
-	// that was away for half of it is rebuilt, for it may have missed some.
+	// that was away for half of it is rebuilt when it is opened, for it may have
+	// missed some. A process that Kafka was out of reach of for so long has to be
+	// restarted.
 	TombstoneRetention time.Duration `koanf:"tombstone_retention"`
 
 	DialTimeout time.Duration `koanf:"dial_timeout"`

@@ -303,3 +303,16 @@ func TestPublishConcurrently(t *testing.T) {
 		t.Errorf("%d records, %d bytes still in flight", records, bytes)
 	}
 }
+
+// A caller waits for every record, whatever the order of acknowledgements.
+func TestCallWaitsForAll(t *testing.T) {
+	c := &call{left: 2, done: make(chan struct{})}
+	c.acknowledge(nil)
+	if err := c.wait(context.Background(), time.Millisecond); !errors.Is(err, ErrBusy) {
+		t.Fatalf("one of two is acknowledged: %v", err)
+	}
+	c.acknowledge(kerr.MessageTooLarge)
+	if err := c.wait(context.Background(), patience); !errors.Is(err, ErrTooLarge) {
+		t.Fatalf("the second was refused: %v", err)
+	}
+}
