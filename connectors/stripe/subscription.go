@@ -107,7 +107,7 @@ func (d *reader) terms(o object) terms {
 		interval: worth.main.interval, intervalCount: worth.main.intervalCount,
 		reason: churnReasons[o.text("cancellation_details.reason")],
 	}
-	known := true
+	var known bool
 	t.status, t.terminal, known = d.status(o)
 	if !known {
 		t.unknown = append(t.unknown, "status")

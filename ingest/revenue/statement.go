@@ -46,11 +46,11 @@ type statement struct {
 	digest Digest
 }
 
-func (a *statement) supersedes(b *statement) bool {
-	if a.Version != b.Version {
-		return a.Version > b.Version
+func (s *statement) supersedes(other *statement) bool {
+	if s.Version != other.Version {
+		return s.Version > other.Version
 	}
-	return bytes.Compare(a.digest[:], b.digest[:]) > 0
+	return bytes.Compare(s.digest[:], other.digest[:]) > 0
 }
 
 // distinct drops repeated deliveries of one statement, keeping the earliest
