@@ -141,9 +141,14 @@ func (d *demo) write(folder string, p places) (string, error) {
 	d.values[demoURL] = p.URL
 	d.values[demoStripeEndpoint] = webhookURL(p.URL, stripeProvider, d.endpoint)
 	delete(d.values, demoClickHouseDSN)
+	delete(d.values, demoClickHouseHTTP)
 	if p.ClickHouseHTTP != "" { // the user exists in the embedded engine only
 		dsn := url.URL{Scheme: "clickhouse", User: url.UserPassword(demoWorkspace, d.password), Host: p.ClickHouse[0], Path: "/" + p.Database}
 		d.values[demoClickHouseDSN] = dsn.String()
+		if over, err := url.Parse(p.ClickHouseHTTP); err == nil {
+			over.User = dsn.User
+			d.values[demoClickHouseHTTP] = over.String()
+		}
 	}
 	return writeDemoFile(folder, d.values)
 }

@@ -18,11 +18,12 @@ const (
 	demoStripeEndpoint = "REVSTREAM_STRIPE_ENDPOINT"
 	demoStripeSecret   = "REVSTREAM_STRIPE_SECRET"
 	demoClickHouseDSN  = "REVSTREAM_CLICKHOUSE_DSN"
+	demoClickHouseHTTP = "REVSTREAM_CLICKHOUSE_HTTP"
 )
 
 // demoVariables in the order of the file.
 var demoVariables = []string{
-	demoURL, demoSecretKey, demoPublicKey, demoStripeEndpoint, demoStripeSecret, demoClickHouseDSN,
+	demoURL, demoSecretKey, demoPublicKey, demoStripeEndpoint, demoStripeSecret, demoClickHouseDSN, demoClickHouseHTTP,
 }
 
 // demoFileName lies in the data folder. It is the only place where the demo keys
