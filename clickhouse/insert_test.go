@@ -195,3 +195,47 @@ func TestErrorsSayWhatFollows(t *testing.T) {
 		t.Errorf("a server that is down is %v, want ErrUnavailable", err)
 	}
 }
+
+// Leaving a long result early neither reads it to the end nor spoils the store.
+func TestEachEndsWhenItsFunctionDoes(t *testing.T) {
+	store := open(t)
+	enough := errors.New("enough")
+	seen := 0
+	stats, err := Each(t.Context(), store, "SELECT number FROM numbers(1500000000) WHERE number % {step:UInt64} = 0", func(*uint64) error {
+		if seen++; seen == 3 {
+			return enough
+		}
+		return nil
+	}, Named{"step", uint64(2)})
+	if !errors.Is(err, enough) || seen != 3 {
+		t.Errorf("after %d rows: %v", seen, err)
+	}
+	if stats.Elapsed > 10*time.Second {
+		t.Errorf("it took %v to stop", stats.Elapsed)
+	}
+	if count(t, store, "SELECT 1") != 1 {
+		t.Error("the store is spoilt")
+	}
+}
+
+func TestParametersArriveAsTheyAre(t *testing.T) {
+	store := open(t)
+	type row struct {
+		Text  string    `ch:"text"`
+		At    time.Time `ch:"at"`
+		List  []string  `ch:"list"`
+		Flag  bool      `ch:"flag"`
+		Count int64     `ch:"count"`
+	}
+	want := row{"a'b\\c\t{d:e}", testNow, []string{"x'y", "\\", ""}, true, -1 << 62}
+	got, stats, err := Select[row](t.Context(), store,
+		"SELECT {text:String} AS text, {at:DateTime64(6, 'UTC')} AS at, {list:Array(String)} AS list, {flag:Bool} AS flag, {count:Int64} AS count FROM numbers(7)",
+		Named{"text", want.Text}, Named{"at", want.At}, Named{"list", want.List}, Named{"flag", want.Flag}, Named{"count", want.Count})
+	must(t, err)
+	if len(got) != 7 || !reflect.DeepEqual(got[0], want) {
+		t.Errorf("came back as %+v, want %+v", got, want)
+	}
+	if stats.RowsRead != 7 {
+		t.Errorf("%d rows read, want 7", stats.RowsRead)
+	}
+}

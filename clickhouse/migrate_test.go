@@ -30,7 +30,7 @@ func TestMigrateTwiceAndByManyAtOnce(t *testing.T) {
 		}
 	}
 	must(t, store.Migrate(t.Context()))
-	migrations, err := store.migrations()
+	migrations, err := store.migrations(schema{})
 	must(t, err)
 	applied := count(t, store, "SELECT uniqExact(version_id) FROM schema_versions WHERE is_applied AND version_id > 0")
 	if int(applied) != len(migrations) {

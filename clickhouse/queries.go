@@ -19,7 +19,7 @@ type queries struct {
 	fence, raiseFence, runningWrites, killWrites, highWater, highestEpochs string
 	groupStatements, groupHeld, groupRows, groupHashes                     string
 	saveProgress, completeThrough                                          string
-	chunks, slices, reserve, reserved                                      string
+	chunks, slices, reserve, reserved, keepsStatistics                     string
 	// By derived table.
 	equalise, check map[string]string
 }
@@ -47,7 +47,7 @@ func loadQueries() (queries, error) {
 		"group_rows": &q.groupRows, "group_hashes": &q.groupHashes,
 		"save_progress": &q.saveProgress, "complete_through": &q.completeThrough,
 		"chunks": &q.chunks, "slices": &q.slices,
-		"reserve": &q.reserve, "reserved": &q.reserved,
+		"reserve": &q.reserve, "reserved": &q.reserved, "keeps_statistics": &q.keepsStatistics,
 	} {
 		*into = render(name)
 	}

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync/atomic"
@@ -95,19 +96,28 @@ func (s *Store) querySettings() clickhouse.Settings {
 
 // each runs a query and hands its rows to fn, closing them whatever happens.
 func (s *Store) each(ctx context.Context, sql string, args []any, fn func(driver.Rows) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	rows, err := s.conn.Query(ctx, sql, args...)
 	if err != nil {
 		return classify(err)
 	}
-	err = fn(rows)
-	if err != nil {
-		rows.Close()
-		return err
+	if err := fn(rows); err != nil {
+		cancel() // else Close would read the rest of the result
+		return errors.Join(err, ignoreCanceled(rows.Close()))
 	}
 	if err := rows.Close(); err != nil {
 		return classify(err)
 	}
 	return classify(rows.Err())
+}
+
+// ignoreCanceled drops the error that cancelling a query leaves behind.
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // scanner chooses how a row is read into T: by tags, or as the only column.

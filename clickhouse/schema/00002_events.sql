@@ -1,6 +1,7 @@
 -- Every statement that was accepted, with where it came from. At least once:
 -- a repeated delivery is another row. `statement` is the record as it was in
--- Kafka; the other columns are for finding it.
+-- Kafka; the other columns are for finding it. Groups are read by the thousand at
+-- random, each for a row or two: granules are small.
 CREATE TABLE IF NOT EXISTS events
 (
     topic_id    LowCardinality(String),
@@ -29,5 +30,6 @@ CREATE TABLE IF NOT EXISTS events
     )
 )
 ENGINE = {{.Engine "events" "MergeTree"}}
+PRIMARY KEY (workspace, fact_group)
 ORDER BY (workspace, fact_group, fact, version)
-SETTINGS index_granularity = 1024, {{.Settings}};
+SETTINGS index_granularity = 256, {{.Settings}};

@@ -71,8 +71,9 @@ CREATE TABLE IF NOT EXISTS ledger
     CONSTRAINT fenced CHECK epoch = {{.FenceOf "slice"}}
 )
 ENGINE = {{.Engine "ledger" "MergeTree"}}
+PRIMARY KEY (workspace, fact_group)
 ORDER BY (workspace, fact_group, known_at)
-SETTINGS index_granularity = 1024, {{.Settings}};
+SETTINGS index_granularity = 256, {{.Settings}};
 
 -- The ledger in order of time: what ranges, edges of ranges and listings read.
 CREATE TABLE IF NOT EXISTS entries

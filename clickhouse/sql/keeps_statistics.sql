@@ -1,0 +1,3 @@
+SELECT count()
+FROM system.merge_tree_settings
+WHERE name = 'auto_statistics_types'
