@@ -18,6 +18,8 @@ TEST_FLAGS   ?=
 BENCH        ?= .
 BENCH_TIME   ?= 1s
 FUZZ_TIME    ?= 30s
+SEEDS        ?= 50
+FIRST_SEED   ?= 0
 
 CACHE  := $(CURDIR)/.cache
 LINTER := $(CACHE)/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -43,6 +45,12 @@ test: $(ENGINE) ## Run all tests, with the real engines; a skipped test is a fai
 		| awk '!/^ *(=== |--- PASS)|^PASS$$/ { print; fflush() }'
 	@if grep -E '^ *--- SKIP' $(CACHE)/test.log; then echo 'These tests were skipped, and no test may be.' >&2; exit 1; fi
 	@grep -qE '^ *--- PASS' $(CACHE)/test.log || { echo 'No test has run.' >&2; exit 1; }
+	@$(MAKE) --no-print-directory sim
+
+.PHONY: sim
+sim: ## Simulate the sink with faults in virtual time (SEEDS=n, FIRST_SEED=n)
+	go test -tags synctests -run '^TestSimulation$$' -timeout 60m ./ingest/sink -v -seeds $(SEEDS) -first-seed $(FIRST_SEED) \
+		| awk '!/^ *(=== |--- PASS)|^PASS$$/ { print; fflush() }'
 
 .PHONY: race
 race: $(ENGINE) ## Run all tests with the race detector (needs a C compiler)
