@@ -29,10 +29,12 @@ type Difference struct {
 // before reads the answers that the workspace gives without the run; none if it
 // is empty.
 func (i *inspector) before(ctx context.Context) (answers, error) {
-	if complete, err := i.completeThrough(ctx); err != nil {
+	complete, now, err := i.completeThrough(ctx)
+	if err != nil {
 		return nil, err
-	} else if !complete.IsZero() {
-		if err := i.settle(ctx, time.Now()); err != nil {
+	}
+	if !complete.IsZero() { // what others have sent may still be on its way
+		if err := i.settle(ctx, now); err != nil {
 			return nil, err
 		}
 	}

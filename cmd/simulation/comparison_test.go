@@ -79,7 +79,7 @@ func TestUnitsOf(t *testing.T) {
 }
 
 func TestReportNamesWhatIsWrong(t *testing.T) {
-	r := Report{Run: "r", Compared: 2, Failures: []Failure{{Door: DoorStripe, Label: "refund.created", Ambiguous: true, Error: "gone"}},
+	r := Report{Run: "r", Stories: 1, Compared: 2, Failures: []Failure{{Door: DoorStripe, Label: "refund.created", Ambiguous: true, Error: "gone"}},
 		Lines:       []Line{{"gross revenue", 100, 250}},
 		Differences: []Difference{{Endpoint: "/revenue", Range: Range{Since: day(1, 1), Until: day(2, 1)}, Figure: "gross revenue", Truth: 100, Answer: 250}}}
 	var out strings.Builder

@@ -92,7 +92,7 @@ func (i *inspector) attempt(ctx context.Context, address string, body any) (http
 func (i *inspector) settle(ctx context.Context, acknowledged time.Time) error {
 	deadline := time.Now().Add(i.options.SettleTimeout)
 	for {
-		complete, err := i.completeThrough(ctx)
+		complete, _, err := i.completeThrough(ctx)
 		if err != nil {
 			return err
 		}
@@ -112,17 +112,18 @@ func (i *inspector) settle(ctx context.Context, acknowledged time.Time) error {
 }
 
 // completeThrough is the moment before which everything accepted is in the
-// answers; the zero time if the service does not say, having stored nothing.
-func (i *inspector) completeThrough(ctx context.Context) (time.Time, error) {
+// answers, the zero time if the service does not say, having stored nothing; and
+// about what time it is there.
+func (i *inspector) completeThrough(ctx context.Context) (complete, now time.Time, err error) {
 	var body struct{}
 	day := i.options.Until.UTC().Format(time.DateOnly)
 	header, err := i.ask(ctx, endpointMetricsRevenue, url.Values{"since": {day}, "until": {day}}, &body)
 	if err != nil || header.Get(headerCompleteThrough) == "" {
-		return time.Time{}, err
+		return time.Time{}, serverTime(header), err
 	}
-	complete, err := time.Parse(time.RFC3339Nano, header.Get(headerCompleteThrough))
+	complete, err = time.Parse(time.RFC3339Nano, header.Get(headerCompleteThrough))
 	if err != nil {
-		return time.Time{}, fmt.Errorf("reading %s: %w", headerCompleteThrough, err)
+		return time.Time{}, time.Time{}, fmt.Errorf("reading %s: %w", headerCompleteThrough, err)
 	}
-	return complete, nil
+	return complete, serverTime(header), nil
 }

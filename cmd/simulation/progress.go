@@ -12,6 +12,13 @@ import (
 // lineInterval is how often progress is told where no bar can be drawn.
 const lineInterval = 5 * time.Second
 
+// say tells what is being done.
+func (o Options) say(text string) {
+	if o.Output != nil {
+		fmt.Fprintln(o.Output, text)
+	}
+}
+
 // progress shows how the sending goes.
 type progress struct {
 	courier *courier

@@ -37,9 +37,6 @@ type Report struct {
 	// Lines are the figures of the history, all providers together.
 	Lines []Line `json:"figures,omitempty"`
 
-	// Truth can be asked about any range of time.
-	Truth *Truth `json:"-"`
-
 	sentAt  time.Time
 	lastAck time.Time
 }
@@ -64,6 +61,9 @@ const (
 
 // Print writes the report for people.
 func (r *Report) Print(out io.Writer) {
+	if r.Stories == 0 {
+		return // nothing was done
+	}
 	fmt.Fprintf(out, "run %s, seed %d: %d events of %d stories in %v (%.0f/s), %d deliveries, %d of them repetitions; %d attempts were repeated\n",
 		r.Run, r.Seed, r.Events, r.Stories, r.Took.Round(time.Millisecond), float64(r.Events)/max(r.Took.Seconds(), 0.001),
 		r.Deliveries, r.Repeated, r.Retried)

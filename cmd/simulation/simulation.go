@@ -30,10 +30,11 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return Report{}, fmt.Errorf("options of the simulation: %w", err)
 	}
 	truth := &Truth{}
-	report := Report{Seed: o.Seed, Run: o.Run, Until: o.Until, Truth: truth}
+	report := Report{Seed: o.Seed, Run: o.Run, Until: o.Until}
 	inspector := newInspector(o)
 	var before answers
 	if o.Verify {
+		o.say("asking what is there already")
 		var err error
 		if before, err = inspector.before(ctx); err != nil {
 			return report, fmt.Errorf("reading the answers before the run: %w", err)
@@ -42,10 +43,12 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err := deliverAll(ctx, o, truth, &report); err != nil || !o.Verify {
 		return report, err
 	}
+	o.say("waiting until everything is in the answers")
 	if err := inspector.settle(ctx, report.lastAck); err != nil {
 		return report, fmt.Errorf("waiting for the service to take everything in: %w", err)
 	}
 	report.Settled = time.Since(report.sentAt)
+	o.say("comparing the answers with the truth")
 	return report, inspector.compare(ctx, truth, before, &report)
 }
 

@@ -43,7 +43,9 @@ func (m *merchant) subscriber() {
 		if end.IsZero() || m.chance(0.6) {
 			return
 		}
-		at = anchored(end.Add(time.Duration(m.between(5, 200)) * 24 * time.Hour))
+		if at = end; !m.chance(0.2) { // else one takes the place of the other
+			at = end.Add(time.Duration(m.between(5, 200)) * 24 * time.Hour)
+		}
 		if !at.Before(m.span.end.Add(-48 * time.Hour)) {
 			return
 		}

@@ -199,9 +199,6 @@ func movementOf(before, after int64, paidBefore bool) figure {
 	}
 }
 
-// MRRCents is MRR in whole minor units, halves up.
-func (f Figures) MRRCents() int64 { return roundUnits(f[figureMRR]) }
-
 // roundUnits turns MRR units into minor units, halves away from zero.
 func roundUnits(mrr int64) int64 {
 	if mrr < 0 {
