@@ -19,12 +19,12 @@ const usualKafkaPort = 9092
 
 // openBroker starts the embedded broker. With port 0 in its address it takes the
 // usual one if that is free, and any other if not.
-func openBroker(config broker.Config, registry prometheus.Registerer, log *zap.Logger) (*broker.Broker, error) {
+func openBroker(ctx context.Context, config broker.Config, registry prometheus.Registerer, log *zap.Logger) (*broker.Broker, error) {
 	addr, err := netip.ParseAddrPort(config.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("reading the broker's address: %w", err)
 	}
-	port := usualIfFree(addr.Addr().String(), int(addr.Port()), usualKafkaPort)
+	port := usualIfFree(ctx, addr.Addr().String(), int(addr.Port()), usualKafkaPort)
 	usual := config
 	usual.Addr = netip.AddrPortFrom(addr.Addr(), uint16(port)).String()
 	b, err := tryBroker(usual, registry, log)
@@ -53,11 +53,11 @@ func tryBroker(config broker.Config, registry prometheus.Registerer, log *zap.Lo
 
 // startBroker starts the embedded broker for a process, and with it the loop that
 // forgets what is stored. Nothing happens if brokers are configured.
-func (p *process) startBroker() error {
+func (p *process) startBroker(ctx context.Context) error {
 	if !p.config.embeddedKafka() {
 		return nil
 	}
-	b, err := openBroker(p.config.Broker, p.registry, p.log)
+	b, err := openBroker(ctx, p.config.Broker, p.registry, p.log)
 	if err != nil {
 		return err
 	}
@@ -70,11 +70,11 @@ func (p *process) startBroker() error {
 			p.failed <- err
 		}
 	}()
-	ctx, stop := context.WithCancel(context.Background())
+	trimming, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		p.trim(ctx, b)
+		p.trim(trimming, b)
 	}()
 	p.stops.add("trimming", func(context.Context) error {
 		stop()

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os/exec"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,6 +52,7 @@ func TestTour(t *testing.T) {
 	t.Run("twice and shuffled in another workspace", func(t *testing.T) { checkShuffled(t, s, first) })
 	t.Run("restart", func(t *testing.T) {
 		s.stop()
+		checkStopOrder(t, s.output.String())
 		again := startService(t, folder)
 		for _, name := range []string{demoSecretKey, demoPublicKey, demoStripeSecret} {
 			if again.demo[name] != s.demo[name] {
@@ -63,6 +66,23 @@ func TestTour(t *testing.T) {
 		again.checkStored()
 		again.stop()
 	})
+}
+
+// stopOrder is the order of startAll's comment, read upwards.
+var stopOrder = []string{
+	"http", "sweep of idempotency keys", "producer", "sink", "producer of dead letters",
+	"table revenue.idempotency", "table revenue.transactions", "table revenue.messages", "table revenue.control",
+	"trimming", "broker", "clickhouse pools", "engine", "http listener", "data folder",
+}
+
+func checkStopOrder(t *testing.T, output string) {
+	var stopped []string
+	for _, match := range regexp.MustCompile(`stopped.*"part": "([^"]+)"`).FindAllStringSubmatch(output, -1) {
+		stopped = append(stopped, match[1])
+	}
+	if !slices.Equal(stopped, stopOrder) {
+		t.Errorf("stopped in the order\n%q, want\n%q", stopped, stopOrder)
+	}
 }
 
 // awaitSummary waits until the summary is as wanted; MRR and subscriptions depend

@@ -62,8 +62,8 @@ type engineKeeper struct {
 // config it takes the usual ones if they are free, and any others if not.
 func keepEngine(ctx context.Context, config embedded.Config, metrics *engineMetrics, log *zap.Logger) (*engineKeeper, error) {
 	usual := config
-	usual.NativePort = usualIfFree(config.ListenHost, config.NativePort, usualNativePort)
-	usual.HTTPPort = usualIfFree(config.ListenHost, config.HTTPPort, usualHTTPPort)
+	usual.NativePort = usualIfFree(ctx, config.ListenHost, config.NativePort, usualNativePort)
+	usual.HTTPPort = usualIfFree(ctx, config.ListenHost, config.HTTPPort, usualHTTPPort)
 	engine, err := embedded.Start(ctx, usual, log)
 	if errors.Is(err, embedded.ErrPortInUse) && (usual.NativePort != config.NativePort || usual.HTTPPort != config.HTTPPort) {
 		// Somebody was quicker between the look and the start.
@@ -169,11 +169,12 @@ func (k *engineKeeper) stop(ctx context.Context) error {
 }
 
 // usualIfFree is the configured port, or for 0 the usual one if it is free.
-func usualIfFree(host string, configured, usual int) int {
+func usualIfFree(ctx context.Context, host string, configured, usual int) int {
 	if configured != 0 {
 		return configured
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(usual)))
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(usual)))
 	if err != nil {
 		return 0
 	}

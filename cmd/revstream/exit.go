@@ -11,7 +11,7 @@ const (
 	exitOK          = 0
 	exitFailure     = 1
 	exitUsage       = 2 // wrong usage or configuration: nothing was started
-	exitDifferences = 3 // check found differences
+	exitDifferences = 3 // check or simulate found differences
 	exitRunning     = 4 // another process uses the data folder
 )
 

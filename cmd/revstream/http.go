@@ -66,8 +66,9 @@ type webServer struct{ app *fiber.App }
 
 // listenHTTP takes the address before anything else is started, so that a busy
 // port is told at once.
-func listenHTTP(addr string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", addr)
+func listenHTTP(ctx context.Context, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("http address %s is in use by another program: choose another with --http-addr or REVSTREAM_HTTP_ADDR", addr)
 	}

@@ -61,6 +61,7 @@ func rootCommand() *cobra.Command {
 		runCommand(), ingestCommand(), sinkCommand(), queryCommand(),
 		migrateCommand(), checkCommand(), rebuildCommand(),
 		keysCommand(), workspacesCommand(), endpointsCommand(), deadLettersCommand(),
+		simulateCommand(),
 		configCommand(), versionCommand(), engineCommand(),
 	)
 	return root
@@ -89,5 +90,5 @@ Exit codes:
   0  done
   1  failure
   2  wrong usage or configuration
-  3  check found differences
+  3  check or simulate found differences
   4  already running on this data folder`

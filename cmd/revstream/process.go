@@ -176,7 +176,7 @@ func inProcess(command *cobra.Command, config Config, folder string, start func(
 	if err != nil {
 		return err
 	}
-	listener, err := listenHTTP(config.HTTP.Addr)
+	listener, err := listenHTTP(ctx, config.HTTP.Addr)
 	if err != nil {
 		return errors.Join(err, p.stop())
 	}

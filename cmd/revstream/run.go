@@ -50,7 +50,7 @@ func startAll(ctx context.Context, p *process) error {
 	if err := p.openStore(ctx, "sink", "query"); err != nil { // 3
 		return err
 	}
-	if err := p.startBroker(); err != nil { // 4
+	if err := p.startBroker(ctx); err != nil { // 4
 		return err
 	}
 	if err := stream.EnsureTopics(ctx, p.config.Kafka); err != nil {

@@ -74,7 +74,7 @@ func startService(t testing.TB, folder string) *service {
 	t.Helper()
 	s := &service{t: t, folder: folder, output: &lockedBuffer{}, exited: make(chan struct{})}
 	s.command = exec.Command(binary, "run")
-	s.command.Env = serviceEnvironment(folder, freeAddr(t))
+	s.command.Env = append(serviceEnvironment(folder, freeAddr(t)), "REVSTREAM_LOG_LEVEL=debug", "REVSTREAM_LOG_ACCESS_PER_SECOND_MAX=1")
 	s.command.Stdout, s.command.Stderr = s.output, s.output
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)

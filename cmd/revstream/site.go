@@ -75,7 +75,7 @@ func (s *site) open(ctx context.Context, wanted needs) error {
 		keeper.reach(&s.config.ClickHouse)
 	}
 	if startKafka {
-		b, err := openBroker(s.config.Broker, prometheus.NewRegistry(), s.log)
+		b, err := openBroker(ctx, s.config.Broker, prometheus.NewRegistry(), s.log)
 		if err != nil {
 			return err
 		}
