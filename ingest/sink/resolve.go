@@ -46,7 +46,14 @@ type group struct {
 // decode turns records into statements. What can never be one goes to the
 // dead-letter topic before anything is committed past it.
 func (s *Sink) decode(ctx context.Context, parts []*part) (*work, error) {
-	w := &work{byKey: map[revenue.GroupKey]*group{}}
+	records := 0
+	for _, p := range parts {
+		records += len(p.records)
+	}
+	w := &work{
+		statements: make([]clickhouse.Statement, 0, records),
+		groups:     make([]*group, 0, records), byKey: make(map[revenue.GroupKey]*group, records),
+	}
 	for _, p := range parts {
 		events, faults := decodeAll(p.records)
 		for i, record := range p.records {
@@ -130,7 +137,11 @@ func (s *Sink) resolve(ctx context.Context, w *work) error {
 	each(len(w.groups), func(i int) { w.groups[i].fold() })
 	s.metrics.seconds.WithLabelValues("fold").Observe(time.Since(begin).Seconds())
 	var surprised []*group
-	largest := 0
+	largest, rows := 0, 0
+	for _, g := range w.groups {
+		rows += len(g.missing)
+	}
+	w.rows = make([]clickhouse.Row, 0, rows) // a row is large: growing would copy much
 	for _, g := range w.groups {
 		w.append(g, g.missing)
 		if len(g.foreign) > 0 {

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"revstream/clickhouse"
 	"revstream/ingest/revenue"
@@ -184,10 +185,15 @@ func (s *Sink) process(ctx context.Context, b *batch) error {
 		if err != nil {
 			return err
 		}
-		if err := s.resolve(ctx, work); err != nil {
+		// The statements need not wait for the fold: they are true whatever it
+		// comes to, and a failure of either sends the batch back.
+		var both errgroup.Group
+		both.Go(func() error { return s.insertStatements(ctx, work) })
+		both.Go(func() error { return s.resolve(ctx, work) })
+		if err := both.Wait(); err != nil {
 			return err
 		}
-		if err := s.insert(ctx, parts, work); err != nil {
+		if err := s.insertRows(ctx, parts, work); err != nil {
 			return err
 		}
 		s.commit(ctx, parts)
@@ -196,12 +202,16 @@ func (s *Sink) process(ctx context.Context, b *batch) error {
 	return s.reportFreshness(ctx)
 }
 
-// insert writes the statements, then the rows, and where an earlier attempt may
-// have been cut short makes the derived tables agree with the ledger.
-func (s *Sink) insert(ctx context.Context, parts []*part, work *work) error {
+func (s *Sink) insertStatements(ctx context.Context, work *work) error {
 	if err := s.timed("statements", func() error { return s.store.InsertStatements(ctx, work.statements) }); err != nil {
 		return fmt.Errorf("insert %d statements: %w", len(work.statements), err)
 	}
+	return nil
+}
+
+// insertRows writes the ledger rows, after their statements, and where an earlier
+// attempt may have been cut short makes the derived tables agree with the ledger.
+func (s *Sink) insertRows(ctx context.Context, parts []*part, work *work) error {
 	if len(work.rows) > 0 {
 		if err := s.timed("rows", func() error { return s.store.InsertRows(ctx, work.rows) }); err != nil {
 			return fmt.Errorf("insert %d ledger rows: %w", len(work.rows), err)
