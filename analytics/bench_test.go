@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,7 +139,9 @@ func benchmarkQuestion(b *testing.B, app *fiber.App, target string) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-median")
 	b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1000, "ms-p95")
-	var rows float64
-	fmt.Sscan(rowsRead, &rows)
+	rows, err := strconv.ParseFloat(rowsRead, 64)
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ReportMetric(rows, "rows/answer")
 }

@@ -38,23 +38,31 @@ const (
 	flowCount
 )
 
-// counts are how many entries of each kind there were, whatever their currency.
+// counts are how many entries there were, whatever their currency.
 type counts struct {
-	positiveCharges, purchases, subscriptionPurchases, renewals, refunds, cancellations int64
-	trials, trialConversions, disputes, disputeReversals                                int64
+	// entries are those of each of listedKinds, in their order.
+	entries [len(listedKinds)]int64
+	// positiveCharges are the charges with an amount above zero, and
+	// subscriptionPurchases the first such of a subscription, after a trial or not.
+	positiveCharges, subscriptionPurchases int64
 }
 
 func (c *counts) add(other *counts) {
+	for i, n := range other.entries {
+		c.entries[i] += n
+	}
 	c.positiveCharges += other.positiveCharges
-	c.purchases += other.purchases
 	c.subscriptionPurchases += other.subscriptionPurchases
-	c.renewals += other.renewals
-	c.refunds += other.refunds
-	c.cancellations += other.cancellations
-	c.trials += other.trials
-	c.trialConversions += other.trialConversions
-	c.disputes += other.disputes
-	c.disputeReversals += other.disputeReversals
+}
+
+// of is how many entries of the kinds there were.
+func (c *counts) of(kinds ...revenue.EntryKind) (n int64) {
+	for _, kind := range kinds {
+		if i := slices.Index(listedKinds[:], kind); i >= 0 {
+			n += c.entries[i]
+		}
+	}
+	return n
 }
 
 // kindRow is a row of flows.sql: the entries of one kind.
@@ -72,43 +80,33 @@ type kindRow struct {
 	Discount  int64     `ch:"discount"`
 }
 
-// add counts the entries of one kind. This is where the fields of the summary are
+// add counts the entries of one kind. This is where the amounts of the summary are
 // defined (reference/metrics.md section 3): refunds and disputes are negative in
-// the ledger and magnitudes here; the first paid charge of a subscription is its
-// purchase, be it after a trial or not; a renewal or purchase counts even if free.
+// the ledger and magnitudes here.
 func (r *flowRow) add(row *kindRow) {
-	switch revenue.EntryKind(row.Kind) {
+	kind := revenue.EntryKind(row.Kind)
+	if i := slices.Index(listedKinds[:], kind); i >= 0 {
+		r.entries[i] += row.Entries
+	}
+	switch kind {
 	case revenue.EntryPurchase:
 		r.charge(flowPurchase, row)
-		r.purchases += row.Entries
-	case revenue.EntrySubscriptionPurchase:
+	case revenue.EntrySubscriptionPurchase, revenue.EntryTrialConversion:
 		r.charge(flowSubscriptionPurchase, row)
 		r.subscriptionPurchases += row.Positive
-	case revenue.EntryTrialConversion:
-		r.charge(flowSubscriptionPurchase, row)
-		r.subscriptionPurchases += row.Positive
-		r.trialConversions += row.Entries
 	case revenue.EntryRenewal:
 		r.charge(flowRenewal, row)
-		r.renewals += row.Entries
 	case revenue.EntryRefund:
-		r.refunds += row.Entries
 		r.amounts[flowRefund] -= row.Amount
 		if row.Recurring {
 			r.amounts[flowRecurringNet] += row.Amount
 		}
 	case revenue.EntryDispute:
-		r.disputes += row.Entries
 		r.amounts[flowDispute] -= row.Amount
 	case revenue.EntryDisputeReversal:
-		r.disputeReversals += row.Entries
 		r.amounts[flowDisputeReversal] += row.Amount
 	case revenue.EntryFee:
 		r.amounts[flowFee] -= row.Amount
-	case revenue.EntryCancellation:
-		r.cancellations += row.Entries
-	case revenue.EntryTrialStart:
-		r.trials += row.Entries
 	}
 }
 
@@ -127,24 +125,36 @@ func (r *flowRow) charge(kind flow, row *kindRow) {
 }
 
 // flows reads what moved between the edges, in order of bucket, day and currency.
-// byDay keeps the days of the answer's own currency apart too.
-func (r *reading) flows(ctx context.Context, edges []time.Time, byDay bool) ([]flowRow, error) {
+// byDay keeps the days of the answer's own currency apart too; deductions are
+// taxes, fees and discounts, which are 0 otherwise.
+func (r *reading) flows(ctx context.Context, edges []time.Time, byDay, deductions bool) ([]flowRow, error) {
 	c := cutsOf(edges)
-	kinds, err := ask[kindRow](ctx, r, "flows", r.questions.flows[c.parts()], r.convertible(c, byDay)...)
+	parts := c.parts()
+	parts.Deductions = deductions
+	kinds, err := ask[kindRow](ctx, r, "flows", r.questions.flows[parts], r.convertible(c, byDay)...)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(kinds, func(a, b kindRow) int {
-		return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency))
-	})
+	type place struct {
+		bucket, day int64
+		currency    string
+	}
+	found := map[place]int{}
 	var rows []flowRow
 	for i := range kinds {
 		kind := &kinds[i]
-		if i == 0 || kind.Bucket != kinds[i-1].Bucket || !kind.Day.Equal(kinds[i-1].Day) || kind.Currency != kinds[i-1].Currency {
+		here := place{kind.Bucket, kind.Day.Unix(), kind.Currency}
+		at, known := found[here]
+		if !known {
+			at = len(rows)
+			found[here] = at
 			rows = append(rows, flowRow{bucket: kind.Bucket, currency: kind.Currency, day: kind.Day})
 		}
-		rows[len(rows)-1].add(kind)
+		rows[at].add(kind)
 	}
+	slices.SortFunc(rows, func(a, b flowRow) int {
+		return cmp.Or(cmp.Compare(a.bucket, b.bucket), a.day.Compare(b.day), cmp.Compare(a.currency, b.currency))
+	})
 	return rows, nil
 }
 

@@ -74,43 +74,62 @@ type itemRow struct {
 	Metadata   string    `ch:"metadata"`
 }
 
-// list finds the items of a page and how many there are on all pages. Sorted by
-// the time they occurred, a page anywhere in the range costs the counts of days
-// and the entries of the day or the hours that hold it. Any other sort reads
-// all items of the range, of which there may be SortRowsMax.
-func (r *reading) list(ctx context.Context, query Query, config Config) (items []Item, total int64, err error) {
-	items = []Item{}
+// list finds the items of a page. Sorted by the time they occurred, a page anywhere
+// in the range costs the counts of days and the entries of the day or the hours
+// that hold it. Any other sort reads all items of the range, of which there may be
+// SortRowsMax.
+func (r *reading) list(ctx context.Context, query Query, config Config) ([]Item, error) {
+	items := []Item{}
 	if !query.Period.Since.Before(query.Period.Until) {
-		return items, 0, nil
+		return items, nil
 	}
-	skip := int64(query.Page-1) * int64(query.PageSize)
-	found, err := r.locate(ctx, cutsOf([]time.Time{query.Period.Since, query.Period.Until}), query, skip)
+	found, skip, err := r.find(ctx, query, config)
 	if err != nil || found.items == 0 {
-		return items, found.total, err
+		return items, err
 	}
-	total, window := found.total, query.Period
-	if query.SortBy == SortOccurredAt {
-		window, skip = found.window, skip-found.before
-		if found.items > config.LocateRowsMax {
-			found, err = r.locate(ctx, cutsOf([]time.Time{window.Since, window.Until}).byHour(), query, skip)
-			if err != nil || found.items == 0 {
-				return items, total, err
-			}
-			window, skip = found.window, skip-found.before
-		}
-	} else if total > config.SortRowsMax {
-		return nil, 0, badRequest(fmt.Errorf("sortBy: %d items are too many to sort by %s; at most %d, narrow the range or sort by %s",
-			total, query.SortBy, config.SortRowsMax, SortOccurredAt))
-	}
+	window := found.window
 	page, err := ask[pageRow](ctx, r, "a page", r.questions.pages[order{query.SortBy, query.Descending}],
 		r.whose(clickhouse.Named{Name: "kinds", Value: texts(query.Kinds)},
 			clickhouse.Named{Name: "since", Value: window.Since}, clickhouse.Named{Name: "until", Value: window.Until},
 			clickhouse.Named{Name: "size", Value: query.PageSize}, clickhouse.Named{Name: "skip", Value: skip})...)
 	if err != nil || len(page) == 0 {
-		return items, total, err
+		return items, err
 	}
-	items, err = r.items(ctx, page)
-	return items, total, err
+	return r.items(ctx, page)
+}
+
+// tail is the end of a range that the newest pages are looked for in first. It
+// spares them the counts of all other days.
+const tail = 7 * dayLength
+
+// find locates the page that the query asks for, and how many of the items found
+// are to be skipped.
+func (r *reading) find(ctx context.Context, query Query, config Config) (located, int64, error) {
+	size, whole := int64(query.PageSize), query.Period
+	skip := int64(query.Page-1) * size
+	if query.SortBy != SortOccurredAt {
+		all, err := r.locate(ctx, cutsOf([]time.Time{whole.Since, whole.Until}), query, skip)
+		if err == nil && all.total > config.SortRowsMax {
+			err = badRequest(fmt.Errorf("sortBy: %d items are too many to sort by %s; at most %d, narrow the range or sort by %s",
+				all.total, query.SortBy, config.SortRowsMax, SortOccurredAt))
+		}
+		all.window = whole
+		return all, skip, err
+	}
+	first := later(whole.Since, whole.Until.Truncate(dayLength).Add(-tail))
+	if !query.Descending || skip > config.LocateRowsMax {
+		first = whole.Since
+	}
+	found, err := r.locate(ctx, cutsOf([]time.Time{first, whole.Until}), query, skip)
+	if err == nil && found.total < skip+size && first.After(whole.Since) {
+		found, err = r.locate(ctx, cutsOf([]time.Time{whole.Since, whole.Until}), query, skip)
+	}
+	if err != nil || found.items <= config.LocateRowsMax {
+		return found, skip - found.before, err
+	}
+	skip -= found.before
+	found, err = r.locate(ctx, cutsOf([]time.Time{found.window.Since, found.window.Until}).byHour(), query, skip)
+	return found, skip - found.before, err
 }
 
 // locate finds the days, hours or divided hours that hold a page, from the counts

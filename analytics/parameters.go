@@ -50,18 +50,17 @@ const (
 
 var sorts = []Sort{SortOccurredAt, SortCreatedAt, SortAmountCents, SortEventType, SortProvider, SortCurrency}
 
-// contractKinds are the event types of the contract: what is listed unless
-// eventTypes says otherwise.
-var contractKinds = []revenue.EntryKind{
+// listedKinds are the kinds of items: the event types of the contract, and three of
+// ours.
+var listedKinds = [...]revenue.EntryKind{
 	revenue.EntryPurchase, revenue.EntrySubscriptionPurchase, revenue.EntryTrialConversion, revenue.EntryRenewal,
 	revenue.EntryRefund, revenue.EntryCancellation, revenue.EntryExpiration, revenue.EntryTrialStart,
+	revenue.EntryDispute, revenue.EntryDisputeReversal, revenue.EntryFee,
 }
 
-// houseKinds are listed only when asked for, since a client that was written to
-// the contract need not know them.
-var houseKinds = []revenue.EntryKind{revenue.EntryDispute, revenue.EntryDisputeReversal, revenue.EntryFee}
-
-var listedKinds = slices.Concat(contractKinds, houseKinds)
+// contractKinds are what is listed unless eventTypes says otherwise. A client that
+// was written to the contract need not know the others.
+var contractKinds = listedKinds[:8]
 
 const (
 	slugBytesMax     = 128
@@ -169,8 +168,8 @@ func (p *parser) kinds() []revenue.EntryKind {
 			given = true
 			for kind := range strings.SplitSeq(list, ",") {
 				kind := revenue.EntryKind(strings.TrimSpace(kind))
-				if !slices.Contains(listedKinds, kind) {
-					p.fail("eventTypes", "%q is not one of %s", clip(string(kind)), strings.Join(texts(listedKinds), ", "))
+				if !slices.Contains(listedKinds[:], kind) {
+					p.fail("eventTypes", "%q is not one of %s", clip(string(kind)), strings.Join(texts(listedKinds[:]), ", "))
 				} else if !slices.Contains(kinds, kind) {
 					kinds = append(kinds, kind)
 				}
@@ -178,7 +177,7 @@ func (p *parser) kinds() []revenue.EntryKind {
 		}
 	}
 	if !given {
-		return contractKinds
+		return slices.Clone(contractKinds)
 	}
 	return kinds
 }

@@ -206,11 +206,20 @@ func checkCuts(t *testing.T, edges []time.Time) {
 		}
 	}
 	c := cutsOf(edges)
+	days, hours := map[time.Time]bool{}, map[time.Time]bool{}
 	for _, edge := range edges {
-		day, hour := edge.Truncate(dayLength), edge.Truncate(time.Hour)
-		if slices.ContainsFunc(c.days, day.Equal) == edge.Equal(day) || slices.ContainsFunc(c.hours, hour.Equal) == edge.Equal(hour) {
-			t.Fatalf("edge %v: days %v hours %v", edge, c.days, c.hours)
+		if day := edge.Truncate(dayLength); !edge.Equal(day) {
+			days[day] = true
 		}
+		if hour := edge.Truncate(time.Hour); !edge.Equal(hour) {
+			hours[hour] = true
+		}
+	}
+	held := func(instants []time.Time, in map[time.Time]bool) bool {
+		return len(instants) == len(in) && !slices.ContainsFunc(instants, func(at time.Time) bool { return !in[at] })
+	}
+	if !held(c.days, days) || !held(c.hours, hours) {
+		t.Fatalf("edges %v divide days %v and hours %v, not %v and %v", edges, days, hours, c.days, c.hours)
 	}
 }
 

@@ -25,9 +25,11 @@ type questions struct {
 	pages                    map[order]string
 }
 
-// parts are the sources that a divided range needs.
+// parts are the sources that a divided range needs, and whether flows come with
+// what is deducted from them: taxes, fees and discounts.
 type parts struct {
 	Days, Hours, Entries bool
+	Deductions           bool
 }
 
 // order is how items are sorted.
@@ -59,8 +61,10 @@ func loadQuestions() (*questions, error) {
 		progress: complete("progress", nil), rates: complete("rates", nil),
 		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{}, pages: map[order]string{},
 	}
-	for _, p := range []parts{{true, false, false}, {true, true, false}, {true, true, true}, {false, true, false}, {false, true, true}} {
+	for _, p := range []parts{{Days: true}, {Days: true, Hours: true}, {Days: true, Hours: true, Entries: true}, {Hours: true}, {Hours: true, Entries: true}} {
 		q.flows[p], q.locate[p], q.movements[p] = complete("flows", p), complete("locate", p), complete("movements", p)
+		p.Deductions = true
+		q.flows[p] = complete("flows", p)
 	}
 	for _, by := range sorts {
 		for _, descending := range []bool{false, true} {

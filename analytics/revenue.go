@@ -59,10 +59,26 @@ type figures struct {
 	cancelled int64
 }
 
-// answer puts all questions of one request side by side, and then the one about
-// exchange rates, which depends on the currencies found.
+// answer looks for the items and works out the summaries side by side.
 func (r *reading) answer(ctx context.Context, query Query, config Config) (*RevenueAnswer, error) {
 	answer := &RevenueAnswer{Page: query.Page, Limit: query.PageSize, HasPrev: query.Page > 1}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		answer.Items, err = r.list(ctx, query, config)
+		return err
+	})
+	group.Go(func() error { return r.summaries(ctx, answer, query) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	answer.TotalPages = (answer.Total + int64(query.PageSize) - 1) / int64(query.PageSize)
+	answer.HasNext = int64(query.Page) < answer.TotalPages
+	return answer, nil
+}
+
+// summaries fills in all but the items. The question about exchange rates comes
+// last, as it depends on the currencies found.
+func (r *reading) summaries(ctx context.Context, answer *RevenueAnswer, query Query) error {
 	periods := []*figures{{period: query.Period}}
 	if query.Previous != nil {
 		periods = append(periods, &figures{period: *query.Previous})
@@ -76,20 +92,17 @@ func (r *reading) answer(ctx context.Context, query Query, config Config) (*Reve
 		movements, err = r.movements(groupCtx, balanceEdges(periods), false)
 		return err
 	})
-	group.Go(func() (err error) {
-		answer.Items, answer.Total, err = r.list(groupCtx, query, config)
-		return err
-	})
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
-	answer.TotalPages = (answer.Total + int64(query.PageSize) - 1) / int64(query.PageSize)
-	answer.HasNext = int64(query.Page) < answer.TotalPages
+	for i := range periods[0].flows {
+		answer.Total += periods[0].flows[i].of(query.Kinds...)
+	}
 	if query.IncludeSeries {
 		series := dailySeries(periods[0].flows)
 		answer.Series = &series
 	}
-	return answer, r.summaries(ctx, answer, periods, movements)
+	return r.summarise(ctx, answer, periods, movements)
 }
 
 // read puts the questions that a period's summary takes, apart from balances.
@@ -99,7 +112,7 @@ func (r *reading) read(ctx context.Context, f *figures, byDay bool) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		f.flows, err = r.flows(ctx, []time.Time{f.period.Since, f.period.Until}, byDay)
+		f.flows, err = r.flows(ctx, []time.Time{f.period.Since, f.period.Until}, byDay, false)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -119,7 +132,8 @@ func balanceEdges(periods []*figures) []time.Time {
 	return slices.CompactFunc(edges, time.Time.Equal)
 }
 
-func (r *reading) summaries(ctx context.Context, answer *RevenueAnswer, periods []*figures, movements []movementRow) error {
+// summarise converts and rounds what was read for the periods.
+func (r *reading) summarise(ctx context.Context, answer *RevenueAnswer, periods []*figures, movements []movementRow) error {
 	var needs rateNeeds
 	balances := make([]balance, len(periods))
 	for i, f := range periods {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"revstream/ingest/control"
+	"revstream/ingest/revenue"
 )
 
 // SeriesHead is what every answer of /v1/metrics begins with.
@@ -93,8 +94,8 @@ func revenueFigures(m *moved, amounts []int64) RevenueFigures {
 		RenewalsCents: amounts[flowRenewal], TaxCents: amounts[flowTax], FeeCents: amounts[flowFee],
 		DiscountCents: amounts[flowDiscount], DisputeCents: amounts[flowDispute],
 		DisputeReversalCents: amounts[flowDisputeReversal], PositiveChargeCount: m.positiveCharges,
-		PurchaseCount: m.purchases, SubscriptionPurchaseCount: m.subscriptionPurchases,
-		RenewalCount: m.renewals, RefundCount: m.refunds,
+		PurchaseCount: m.of(revenue.EntryPurchase), SubscriptionPurchaseCount: m.subscriptionPurchases,
+		RenewalCount: m.of(revenue.EntryRenewal), RefundCount: m.of(revenue.EntryRefund),
 	}
 	if m.converted > 0 {
 		average := share(figures.NetRevenueCents, m.converted, 1)
@@ -120,12 +121,12 @@ type RefundFigures struct {
 
 func refundFigures(m *moved, amounts []int64) RefundFigures {
 	return RefundFigures{
-		RefundCents: amounts[flowRefund], RefundCount: m.refunds, GrossRevenueCents: amounts[flowGross],
+		RefundCents: amounts[flowRefund], RefundCount: m.of(revenue.EntryRefund), GrossRevenueCents: amounts[flowGross],
 		PositiveChargeCount: m.positiveCharges,
-		RefundRate:          ratio(m.refunds, m.positiveCharges),
+		RefundRate:          ratio(m.of(revenue.EntryRefund), m.positiveCharges),
 		RefundRateByAmount:  ratio(amounts[flowRefund], amounts[flowGross]),
-		DisputeCents:        amounts[flowDispute], DisputeCount: m.disputes,
-		DisputeReversalCents: amounts[flowDisputeReversal], DisputeReversalCount: m.disputeReversals,
+		DisputeCents:        amounts[flowDispute], DisputeCount: m.of(revenue.EntryDispute),
+		DisputeReversalCents: amounts[flowDisputeReversal], DisputeReversalCount: m.of(revenue.EntryDisputeReversal),
 	}
 }
 
@@ -182,7 +183,7 @@ func flowSeries[T any](ctx context.Context, s *Server, request asked, metric str
 	if err != nil {
 		return answered{}, err
 	}
-	rows, err := r.flows(ctx, query.Edges, false)
+	rows, err := r.flows(ctx, query.Edges, false, true)
 	if err != nil {
 		return answered{rowsRead: r.rowsRead.Load()}, err
 	}

@@ -148,23 +148,25 @@ func summarise(rows []flowRow, level balance, cancelled int64, x *exchange) (Sum
 	}
 	// Net is the difference of what is published, so that the three agree.
 	net := amounts[flowGross] - amounts[flowRefund]
+	trials, conversions := m.of(revenue.EntryTrialStart), m.of(revenue.EntryTrialConversion)
+	refunds := m.of(revenue.EntryRefund)
 	summary := Summary{
 		Currency:                  x.into,
 		GrossRevenueCents:         amounts[flowGross],
 		NetRevenueCents:           net,
 		RefundCents:               amounts[flowRefund],
 		RecurringNetCents:         amounts[flowRecurringNet],
-		PurchaseCount:             m.purchases,
+		PurchaseCount:             m.of(revenue.EntryPurchase),
 		SubscriptionPurchaseCount: m.subscriptionPurchases,
-		RenewalCount:              m.renewals,
-		RefundCount:               m.refunds,
-		CancellationCount:         m.cancellations,
+		RenewalCount:              m.of(revenue.EntryRenewal),
+		RefundCount:               refunds,
+		CancellationCount:         m.of(revenue.EntryCancellation),
 		PositiveChargeCount:       m.positiveCharges,
-		TrialCount:                m.trials,
-		TrialConversionCount:      m.trialConversions,
-		TrialConversionRate:       Thousandths(share(m.trialConversions, m.trials, 1000)),
+		TrialCount:                trials,
+		TrialConversionCount:      conversions,
+		TrialConversionRate:       Thousandths(share(conversions, trials, 1000)),
 		CancellationRate:          Thousandths(share(cancelled, level.subscriptions+cancelled, 1000)),
-		RefundRate:                Thousandths(share(m.refunds, m.positiveCharges, 1000)),
+		RefundRate:                Thousandths(share(refunds, m.positiveCharges, 1000)),
 		MRRCents:                  mrr,
 		AverageOrderValueCents:    share(net, m.converted, 1),
 		UniqueCancelledSubs:       cancelled,
@@ -211,7 +213,7 @@ func dailySeries(rows []flowRow) []SeriesBucket {
 	series := []SeriesBucket{}
 	for i := range rows {
 		row := &rows[i]
-		if row.positiveCharges == 0 && row.refunds == 0 {
+		if row.positiveCharges == 0 && row.of(revenue.EntryRefund) == 0 {
 			continue
 		}
 		series = append(series, SeriesBucket{

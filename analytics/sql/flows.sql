@@ -1,21 +1,22 @@
 -- What moved and what happened in each bucket of a range, by currency and kind.
 -- Days that no edge divides come from revenue_daily, hours of the others from
--- revenue_hourly, and divided hours from the entries (see cuts.go). A part that a
--- range does not need is left out, as planning it costs more than reading it.
+-- revenue_hourly, and divided hours from the entries (see cuts.go). What a question
+-- does not need is left out, as planning it costs as much as reading it.
 --
 -- bucket is the micros of the edge that the bucket begins at. rate_day is the UTC
 -- day whose exchange rate applies; amounts in the currency of the answer (`into`)
 -- need no rate, so their days are added up here unless by_day asks for them.
 SELECT bucket, currency, rate_day, kind, recurring,
-    sum(f.entries) AS entries, sum(f.positive) AS positive, sum(f.amount) AS amount, sum(f.tax) AS tax,
-    sum(f.fee) AS fee, sum(f.discount) AS discount
+    sum(f.entries) AS entries, sum(f.positive) AS positive, sum(f.amount) AS amount
+    [[- if .Deductions]], sum(f.tax) AS tax, sum(f.fee) AS fee, sum(f.discount) AS discount[[end]]
 FROM
 (
 [[- if .Days]]
     SELECT
         roundDown(toInt64(d.day) * 86400000000, {edges:Array(Int64)}) AS bucket,
         if(d.currency = {into:String} AND NOT {by_day:Bool}, toDate(0), d.day) AS rate_day,
-        d.currency, d.kind, d.recurring, d.entries, d.positive, d.amount, d.tax, d.fee, d.discount
+        d.currency, d.kind, d.recurring, d.entries, d.positive, d.amount
+        [[- if .Deductions]], d.tax, d.fee, d.discount[[end]]
     FROM revenue_daily AS d
     WHERE d.workspace = {workspace:String} AND d.live
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
@@ -30,7 +31,8 @@ FROM
     SELECT
         roundDown(toInt64(toUnixTimestamp(h.hour)) * 1000000, {edges:Array(Int64)}) AS bucket,
         if(h.currency = {into:String} AND NOT {by_day:Bool}, toDate(0), toDate(h.hour)) AS rate_day,
-        h.currency, h.kind, h.recurring, h.entries, h.positive, h.amount, h.tax, h.fee, h.discount
+        h.currency, h.kind, h.recurring, h.entries, h.positive, h.amount
+        [[- if .Deductions]], h.tax, h.fee, h.discount[[end]]
     FROM revenue_hourly AS h
     WHERE h.workspace = {workspace:String} AND h.live
         AND h.hour >= toStartOfHour({since:DateTime64(6, 'UTC')}) AND h.hour < {until:DateTime64(6, 'UTC')}
@@ -45,7 +47,8 @@ FROM
         roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)}) AS bucket,
         if(e.currency = {into:String} AND NOT {by_day:Bool}, toDate(0), toDate(e.occurred_at)) AS rate_day,
         e.currency, e.kind, e.recurring, e.sign AS entries, e.sign * (e.amount > 0) AS positive,
-        e.sign * e.amount AS amount, e.sign * e.tax AS tax, e.sign * e.fee AS fee, e.sign * e.discount AS discount
+        e.sign * e.amount AS amount
+        [[- if .Deductions]], e.sign * e.tax AS tax, e.sign * e.fee AS fee, e.sign * e.discount AS discount[[end]]
     FROM entries AS e
     WHERE e.workspace = {workspace:String} AND e.live
         AND e.kind IN ('purchase', 'subscription_purchase', 'trial_conversion', 'renewal', 'refund', 'dispute',
