@@ -1,18 +1,26 @@
 package stream
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"revstream/ingest/revenue"
 )
 
 // mrrMax bounds MRR in 1/10,000 minor units, as revenue.AmountMax does amounts.
 const mrrMax = revenue.AmountMax * revenue.MRRScale
+
+// metadataDepthMax bounds the levels of metadata, so that no record can exhaust
+// the stack of a reader, in whatever language it is written.
+const metadataDepthMax = 64
 
 // Every time of a statement lies in [timeMin, timeMax): what a 32-bit DateTime
 // holds, with room at both ends for any time zone. A term that ends later is for
@@ -35,14 +43,19 @@ func check(e *revenue.Event) error {
 	if err := checkTimes(e); err != nil {
 		return err
 	}
+	if err := checkMetadata(jsontext.Value(e.Metadata)); err != nil {
+		return err
+	}
 	return checkMoney(e)
 }
 
 func checkIdentity(e *revenue.Event) error {
-	for i := range members {
-		m := &members[i]
-		if m.required && m.text != nil && *m.text(e) == "" {
-			return fmt.Errorf("%s is missing", m.name)
+	for _, part := range [...]struct{ name, text string }{
+		{"workspace", e.Workspace}, {"provider", e.Provider}, {"object_id", e.ObjectID},
+		{"kind", string(e.Kind)}, {"group", e.Group},
+	} {
+		if part.text == "" {
+			return fmt.Errorf("%s is missing", part.name)
 		}
 	}
 	if strings.ContainsRune(e.Workspace, '|') {
@@ -59,27 +72,57 @@ func checkIdentity(e *revenue.Event) error {
 	return nil
 }
 
+// instant is a time of a statement by its name; at is nil if it is not given.
+type instant struct {
+	name string
+	at   *time.Time
+}
+
+// instants lists the times of a statement.
+func instants(e *revenue.Event) [6]instant {
+	return [...]instant{
+		{"occurred_at", &e.OccurredAt}, {"received_at", &e.ReceivedAt},
+		{"ends_at", e.EndsAt}, {"cancel_requested_at", e.CancelRequestedAt},
+		{"period_start", e.PeriodStart}, {"period_end", e.PeriodEnd},
+	}
+}
+
 func checkTimes(e *revenue.Event) error {
-	for i := range members {
-		m := &members[i]
-		var at *time.Time
+	for _, i := range instants(e) {
 		switch {
-		case m.instant != nil:
-			at = m.instant(e)
-		case m.moment != nil:
-			at = *m.moment(e)
-		}
-		if at == nil {
-			continue
-		}
-		if m.required && at.IsZero() {
-			return fmt.Errorf("%s is missing", m.name)
-		}
-		if at.Before(timeMin) || !at.Before(timeMax) {
-			return fmt.Errorf("%s is outside [%d, %d)", m.name, timeMin.Year(), timeMax.Year())
+		case i.at == nil:
+		case i.at.IsZero():
+			return fmt.Errorf("%s is missing", i.name)
+		case i.at.Before(timeMin) || !i.at.Before(timeMax):
+			return fmt.Errorf("%s is outside [%d, %d)", i.name, timeMin.Year(), timeMax.Year())
 		}
 	}
 	return nil
+}
+
+// checkMetadata holds metadata to an object of bounded depth; that it is JSON, the
+// library says when it reads or writes it.
+func checkMetadata(metadata jsontext.Value) error {
+	if len(metadata) == 0 {
+		return nil
+	}
+	if metadata.Kind() != '{' {
+		return errors.New("metadata is not an object")
+	}
+	if bytes.Count(metadata, []byte("{"))+bytes.Count(metadata, []byte("[")) <= metadataDepthMax {
+		return nil // whatever it is, it cannot be deeper
+	}
+	tokens := jsontext.NewDecoder(bytes.NewReader(metadata), jsontext.AllowInvalidUTF8(true))
+	for {
+		switch _, err := tokens.ReadToken(); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("metadata: %w", err)
+		case tokens.StackDepth() > metadataDepthMax:
+			return fmt.Errorf("metadata has more than %d levels", metadataDepthMax)
+		}
+	}
 }
 
 func checkMoney(e *revenue.Event) error {

@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	experiment "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"pgregory.net/rapid"
 
 	"revstream/ingest/revenue"
@@ -67,38 +67,22 @@ func TestEncodingIsPublished(t *testing.T) {
 	}
 }
 
-// The members are those of revenue.Event, by its own tags: a field added there
-// and forgotten here would be lost between ingest and sink.
-func TestMembersAreThoseOfEvent(t *testing.T) {
-	if got, want := names(members), tags(reflect.TypeFor[revenue.Event]()); !reflect.DeepEqual(got, want) {
-		t.Errorf("members\n got %v\nwant %v", got, want)
-	}
-	if got, want := names(deliveryMembers), tags(reflect.TypeFor[revenue.Delivery]()); !reflect.DeepEqual(got, want) {
-		t.Errorf("delivery members\n got %v\nwant %v", got, want)
-	}
-	if len(members) > 64 {
-		t.Error("the decoder's set of seen members holds 64")
-	}
-}
-
-func names(list []member) (names []string) {
-	for _, m := range list {
-		names = append(names, m.name)
-	}
-	return names
-}
-
-func tags(of reflect.Type) (names []string) {
-	for i := range of.NumField() {
-		field := of.Field(i)
-		if field.Anonymous {
-			names = append(names, tags(field.Type)...)
-			continue
+// Every time is listed, so that each is brought to UTC and held to the bounds: a
+// field added to revenue.Event and forgotten here would not be.
+func TestInstantsAreAllTimes(t *testing.T) {
+	var want, got []string
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[revenue.Event]()) {
+		if field.Type == reflect.TypeFor[time.Time]() || field.Type == reflect.TypeFor[*time.Time]() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			want = append(want, name)
 		}
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		names = append(names, name)
 	}
-	return names
+	for _, i := range instants(&revenue.Event{}) {
+		got = append(got, i.name)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("instants %v\n    want %v", got, want)
+	}
 }
 
 // arbitrary draws any statement that the rules allow, in normal form.
@@ -117,22 +101,34 @@ func arbitrary() *rapid.Generator[revenue.Event] {
 	})
 	return rapid.Custom(func(t *rapid.T) revenue.Event {
 		var e revenue.Event
-		for _, list := range [][]member{members, deliveryMembers} {
-			for _, m := range list {
-				switch {
-				case m.text != nil && m.required:
-					*m.text(&e) = name.Draw(t, m.name)
-				case m.text != nil:
-					*m.text(&e) = text.Draw(t, m.name)
-				case m.number != nil:
-					*m.number(&e) = rapid.Int64Range(0, revenue.AmountMax).Draw(t, m.name)
-				case m.flag != nil:
-					*m.flag(&e) = rapid.Bool().Draw(t, m.name)
-				case m.instant != nil:
-					*m.instant(&e) = instant.Draw(t, m.name)
-				case m.moment != nil:
-					*m.moment(&e) = optional.Draw(t, m.name)
+		required := []string{"Workspace", "Provider", "ObjectID", "Group"}
+		for _, field := range reflect.VisibleFields(reflect.TypeFor[revenue.Event]()) {
+			into := reflect.ValueOf(&e).Elem().FieldByIndex(field.Index)
+			switch value := into.Addr().Interface().(type) {
+			case *string:
+				if slices.Contains(required, field.Name) {
+					*value = name.Draw(t, field.Name)
+				} else {
+					*value = text.Draw(t, field.Name)
 				}
+			case *int64:
+				*value = rapid.Int64Range(0, revenue.AmountMax).Draw(t, field.Name)
+			case *bool:
+				*value = rapid.Bool().Draw(t, field.Name)
+			case *time.Time:
+				*value = instant.Draw(t, field.Name)
+			case **time.Time:
+				*value = optional.Draw(t, field.Name)
+			case *revenue.Billing:
+				*value = revenue.Billing(text.Draw(t, field.Name))
+			case *revenue.Status:
+				*value = revenue.Status(text.Draw(t, field.Name))
+			case *revenue.Delivery:
+				*value = revenue.Delivery{ID: text.Draw(t, "ID"), Type: text.Draw(t, "Type"),
+					APIVersion: text.Draw(t, "APIVersion"), Integration: text.Draw(t, "Integration")}
+			case *revenue.Kind, *json.RawMessage, *revenue.Dimensions: // below, or by its fields
+			default:
+				t.Fatalf("%s: add the type %v", field.Name, field.Type)
 			}
 		}
 		e.Kind = rapid.SampledFrom(revenue.Kinds).Draw(t, "kind")
@@ -178,6 +174,7 @@ func TestDecodeTolerates(t *testing.T) {
 		"unknown members": strings.Replace(golden, `"tax"`, `"novel":{"a":[1,-0.5e+3,"\u00e9",null,{}],"b":{}},"tax"`, 1),
 		"white space":     strings.NewReplacer(`,"`, " ,\n\t\"", `":`, `" : `).Replace(golden) + "\n",
 		"unknown nested":  strings.Replace(golden, `"delivery":{`, `"delivery":{"attempt":3,`, 1),
+		"null":            strings.Replace(golden, `"tax"`, `"fee":null,"period_start":null,"tax"`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			decoded, err := DecodeEvent([]byte(value))
@@ -186,6 +183,39 @@ func TestDecodeTolerates(t *testing.T) {
 			}
 			if decoded.Tax != 199 || decoded.Delivery.ID != "evt_9" {
 				t.Fatalf("%+v", decoded)
+			}
+		})
+	}
+	for name, c := range map[string]struct{ old, with string }{
+		"time in another zone":  {`2026-02-08T10:00:00.250000Z`, `2026-02-08T11:00:00.25+01:00`},
+		"finer time":            {`00.250000Z`, `00.250000999Z`},
+		"time without zeros":    {`00.250000Z`, `00.25Z`},
+		"metadata not compact":  {`"seats":10`, `"seats" : 10`},
+		"escapes not necessary": {`"acme"`, `"\u0061cme"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			decoded, err := DecodeEvent([]byte(strings.Replace(golden, c.old, c.with, 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := EncodeEvent(nil, &decoded); err != nil || string(again) != golden {
+				t.Fatalf("%v\n got %s\nwant %s", err, again, golden)
+			}
+		})
+	}
+	for name, metadata := range map[string]string{"null metadata": "null", "no metadata": ""} {
+		t.Run(name, func(t *testing.T) {
+			e := payment()
+			e.Metadata = nil
+			encoded, err := EncodeEvent(nil, &e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if metadata != "" {
+				encoded = slices.Concat([]byte(`{"v":1,"metadata":`+metadata+`,`), encoded[len(`{"v":1,`):])
+			}
+			if got, err := DecodeEvent(encoded); err != nil || !reflect.DeepEqual(got, e) {
+				t.Fatalf("%v\n got %+v\nwant %+v", err, got, e)
 			}
 		})
 	}
@@ -205,52 +235,57 @@ func TestDecodePoison(t *testing.T) {
 	}
 	deep := strings.Repeat("[", 100_000)
 	for name, c := range map[string]struct{ value, reason string }{
-		"empty":                 {"", ReasonSyntax},
-		"tombstone":             {"null", ReasonSyntax},
-		"array":                 {"[]", ReasonSyntax},
-		"no members":            {"{}", ReasonVersion},
-		"newer version":         {replace(`"v":1`, `"v":2`), ReasonVersion},
-		"version as text":       {replace(`"v":1`, `"v":"1"`), ReasonSyntax},
-		"version twice":         {replace(`"v":1`, `"v":1,"v":1`), ReasonSyntax},
-		"no version":            {replace(`"v":1,`, ``), ReasonVersion},
-		"truncated":             {golden[:len(golden)-1], ReasonSyntax},
-		"trailing":              {golden + "{}", ReasonSyntax},
-		"not UTF-8":             {replace("Ünï", "\xff"), ReasonSyntax},
-		"control character":     {replace("pro", "p\x01o"), ReasonSyntax},
-		"bad escape":            {replace("pro", `p\xo`), ReasonSyntax},
-		"lone surrogate":        {replace("pro", `\ud800`), ReasonSyntax},
-		"repeated member":       {replace(`"tax":199`, `"tax":199,"tax":199`), ReasonSyntax},
-		"null":                  {replace(`"tax":199`, `"tax":null`), ReasonSyntax},
-		"fraction":              {replace(`"tax":199`, `"tax":199.0`), ReasonSyntax},
-		"exponent":              {replace(`"tax":199`, `"tax":1e2`), ReasonSyntax},
-		"leading zero":          {replace(`"tax":199`, `"tax":0199`), ReasonSyntax},
-		"beyond int64":          {replace(`"tax":199`, `"tax":9223372036854775808`), ReasonSyntax},
-		"far beyond int64":      {replace(`"tax":199`, `"tax":99999999999999999999999`), ReasonSyntax},
-		"amount as text":        {replace(`"amount":2499`, `"amount":"2499"`), ReasonSyntax},
-		"flag as number":        {replace(`"recurring":true`, `"recurring":1`), ReasonSyntax},
-		"other case":            {replace(`"workspace"`, `"Workspace"`), ReasonInvalid},
-		"missing workspace":     {replace(`"workspace":"acme",`, ``), ReasonInvalid},
-		"empty provider":        {replace(`"provider":"stripe"`, `"provider":""`), ReasonInvalid},
-		"missing object":        {replace(`"object_id":"in_1PqRsT",`, ``), ReasonInvalid},
-		"missing kind":          {replace(`"kind":"charge",`, ``), ReasonInvalid},
-		"unknown kind":          {replace(`"kind":"charge"`, `"kind":"gift"`), ReasonInvalid},
-		"missing group":         {replace(`"group":"stripe|acct_1|live|in_1PqRsT",`, ``), ReasonInvalid},
-		"missing occurred":      {replace(`"occurred_at":"2026-02-08T10:00:00.250000Z",`, ``), ReasonInvalid},
-		"missing received":      {replace(`"received_at":"2026-02-08T10:00:01.123456Z",`, ``), ReasonInvalid},
-		"time in another zone":  {replace(`00.250000Z`, `00.25+01:00`), ReasonSyntax},
-		"time without decimals": {replace(`00.250000Z`, `00Z`), ReasonSyntax},
-		"30 February":           {replace(`2026-02-08T10:00:00`, `2026-02-30T10:00:00`), ReasonSyntax},
-		"before the bounds":     {replace(`2026-02-08T10:00:00`, `1970-12-31T10:00:00`), ReasonInvalid},
-		"beyond the bounds":     {replace(`2026-03-08T10`, `2106-01-01T10`), ReasonInvalid},
-		"amount out of range":   {replace(`"amount":2499`, `"amount":10000000000001`), ReasonInvalid},
-		"negative amount":       {replace(`"amount":2499`, `"amount":-1`), ReasonInvalid},
-		"mrr out of range":      {replace(`"recurring"`, `"mrr":100000000000000001,"recurring"`), ReasonInvalid},
-		"unknown currency":      {replace(`"USD"`, `"usd"`), ReasonInvalid},
-		"money, no currency":    {replace(`"currency":"USD",`, ``), ReasonInvalid},
-		"workspace with |":      {replace(`"acme"`, `"ac|me"`), ReasonInvalid},
-		"metadata as text":      {replace(`{"seats":10,"ratio":1.10,"tags":["a"]}`, `"x"`), ReasonSyntax},
-		"metadata malformed":    {replace(`1.10`, `1.`), ReasonSyntax},
-		"deep unknown member":   {replace(`"tax"`, `"x":`+deep), ReasonSyntax},
+		"empty":                {"", ReasonSyntax},
+		"tombstone":            {"null", ReasonVersion},
+		"array":                {"[]", ReasonSyntax},
+		"no members":           {"{}", ReasonVersion},
+		"newer version":        {replace(`"v":1`, `"v":2`), ReasonVersion},
+		"version as text":      {replace(`"v":1`, `"v":"1"`), ReasonSyntax},
+		"version twice":        {replace(`"v":1`, `"v":1,"v":1`), ReasonSyntax},
+		"no version":           {replace(`"v":1,`, ``), ReasonVersion},
+		"version null":         {replace(`"v":1`, `"v":null`), ReasonVersion},
+		"newer, other types":   {`{"v":2,"amount":{"minor":1}}`, ReasonVersion},
+		"truncated":            {golden[:len(golden)-1], ReasonSyntax},
+		"trailing":             {golden + "{}", ReasonSyntax},
+		"not UTF-8":            {replace("Ünï", "\xff"), ReasonSyntax},
+		"control character":    {replace("pro", "p\x01o"), ReasonSyntax},
+		"bad escape":           {replace("pro", `p\xo`), ReasonSyntax},
+		"lone surrogate":       {replace("pro", `\ud800`), ReasonSyntax},
+		"repeated member":      {replace(`"tax":199`, `"tax":199,"tax":199`), ReasonSyntax},
+		"required null":        {replace(`"provider":"stripe"`, `"provider":null`), ReasonInvalid},
+		"repeated in metadata": {replace(`"seats":10`, `"seats":10,"seats":10`), ReasonSyntax},
+		"repeated, unknown":    {replace(`"tax"`, `"x":{"a":1,"a":1},"tax"`), ReasonSyntax},
+		"fraction":             {replace(`"tax":199`, `"tax":199.0`), ReasonSyntax},
+		"exponent":             {replace(`"tax":199`, `"tax":1e2`), ReasonSyntax},
+		"leading zero":         {replace(`"tax":199`, `"tax":0199`), ReasonSyntax},
+		"beyond int64":         {replace(`"tax":199`, `"tax":9223372036854775808`), ReasonSyntax},
+		"far beyond int64":     {replace(`"tax":199`, `"tax":99999999999999999999999`), ReasonSyntax},
+		"amount as text":       {replace(`"amount":2499`, `"amount":"2499"`), ReasonSyntax},
+		"flag as number":       {replace(`"recurring":true`, `"recurring":1`), ReasonSyntax},
+		"other case":           {replace(`"workspace"`, `"Workspace"`), ReasonInvalid},
+		"missing workspace":    {replace(`"workspace":"acme",`, ``), ReasonInvalid},
+		"empty provider":       {replace(`"provider":"stripe"`, `"provider":""`), ReasonInvalid},
+		"missing object":       {replace(`"object_id":"in_1PqRsT",`, ``), ReasonInvalid},
+		"missing kind":         {replace(`"kind":"charge",`, ``), ReasonInvalid},
+		"unknown kind":         {replace(`"kind":"charge"`, `"kind":"gift"`), ReasonInvalid},
+		"missing group":        {replace(`"group":"stripe|acct_1|live|in_1PqRsT",`, ``), ReasonInvalid},
+		"missing occurred":     {replace(`"occurred_at":"2026-02-08T10:00:00.250000Z",`, ``), ReasonInvalid},
+		"missing received":     {replace(`"received_at":"2026-02-08T10:00:01.123456Z",`, ``), ReasonInvalid},
+		"time without zone":    {replace(`00.250000Z`, `00.250000`), ReasonSyntax},
+		"time as number":       {replace(`"2026-02-08T10:00:00.250000Z"`, `1770544800`), ReasonSyntax},
+		"30 February":          {replace(`2026-02-08T10:00:00`, `2026-02-30T10:00:00`), ReasonSyntax},
+		"before the bounds":    {replace(`2026-02-08T10:00:00`, `1970-12-31T10:00:00`), ReasonInvalid},
+		"beyond the bounds":    {replace(`2026-03-08T10`, `2106-01-01T10`), ReasonInvalid},
+		"amount out of range":  {replace(`"amount":2499`, `"amount":10000000000001`), ReasonInvalid},
+		"negative amount":      {replace(`"amount":2499`, `"amount":-1`), ReasonInvalid},
+		"mrr out of range":     {replace(`"recurring"`, `"mrr":100000000000000001,"recurring"`), ReasonInvalid},
+		"unknown currency":     {replace(`"USD"`, `"usd"`), ReasonInvalid},
+		"money, no currency":   {replace(`"currency":"USD",`, ``), ReasonInvalid},
+		"workspace with |":     {replace(`"acme"`, `"ac|me"`), ReasonInvalid},
+		"metadata as text":     {replace(`{"seats":10,"ratio":1.10,"tags":["a"]}`, `"x"`), ReasonInvalid},
+		"metadata deep":        {replace(`{"seats":10,"ratio":1.10,"tags":["a"]}`, nested(65)), ReasonInvalid},
+		"metadata malformed":   {replace(`1.10`, `1.`), ReasonSyntax},
+		"deep unknown member":  {replace(`"tax"`, `"x":`+deep), ReasonSyntax},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := DecodeEvent([]byte(c.value))
@@ -275,6 +310,8 @@ func TestEncodeRefuses(t *testing.T) {
 		"negative":         func(e *revenue.Event) { e.Fee = -1 },
 		"negative mrr":     func(e *revenue.Event) { e.MRR = -1 },
 		"metadata":         func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"a":`) },
+		"metadata twice":   func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"a":1,"a":1}`) },
+		"metadata trails":  func(e *revenue.Event) { e.Metadata = json.RawMessage(`{},"v":2`) },
 		"metadata list":    func(e *revenue.Event) { e.Metadata = json.RawMessage(`[]`) },
 		"metadata deep":    func(e *revenue.Event) { e.Metadata = json.RawMessage(nested(65)) },
 		"metadata deep, {": func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"}":` + nested(64) + `}`) },
@@ -297,7 +334,7 @@ func TestEncodeNormalises(t *testing.T) {
 	e := payment()
 	e.OccurredAt = moment("2026-02-08T12:00:00.2500009+02:00")
 	e.CustomerName = "caf\xe9"
-	e.Metadata = json.RawMessage("{ \"a\\/b\" : 1.50,\n\"s\":\"\\ud800 \xff\", \"s\":" + nested(63) + "}")
+	e.Metadata = json.RawMessage("{ \"a\\/b\" : 1.50,\n\"s\":\"\\ud800 \xff\", \"t\":" + nested(63) + "}")
 	encoded, err := EncodeEvent(nil, &e)
 	if err != nil {
 		t.Fatal(err)
@@ -309,7 +346,7 @@ func TestEncodeNormalises(t *testing.T) {
 	if want := moment("2026-02-08T10:00:00.25Z"); !decoded.OccurredAt.Equal(want) || decoded.CustomerName != "caf\uFFFD" {
 		t.Errorf("%v, %q", decoded.OccurredAt, decoded.CustomerName)
 	}
-	if want := `{"a/b":1.50,"s":"` + "\uFFFD \uFFFD" + `","s":` + nested(63) + `}`; string(decoded.Metadata) != want {
+	if want := `{"a/b":1.50,"s":"` + "\uFFFD \uFFFD" + `","t":` + nested(63) + `}`; string(decoded.Metadata) != want {
 		t.Errorf("metadata %s\nwant     %s", decoded.Metadata, want)
 	}
 	if strings.ContainsAny(string(encoded), "\n\r") {
@@ -328,7 +365,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if !jsontext.Value(value).IsValid(jsontext.AllowDuplicateNames(true)) {
+		if !json.Valid(value) {
 			t.Fatalf("took what is not JSON: %s", value)
 		}
 		encoded, err := EncodeEvent(nil, &e)
@@ -359,32 +396,4 @@ func FuzzMetadata(f *testing.F) {
 			t.Fatalf("wrote what it would not read: %v\n%s", err, encoded)
 		}
 	})
-}
-
-// BenchmarkDecode compares the decoder with the libraries it was chosen over.
-func BenchmarkDecode(b *testing.B) {
-	run := func(name string, decode func([]byte) error) {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(golden)))
-			b.ReportAllocs()
-			value := []byte(golden)
-			for b.Loop() {
-				if err := decode(value); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	run("own", func(v []byte) error { _, err := DecodeEvent(v); return err })
-	run("go-json-experiment", func(v []byte) error { var e revenue.Event; return experiment.Unmarshal(v, &e) })
-	run("encoding-json", func(v []byte) error { var e revenue.Event; return json.Unmarshal(v, &e) })
-}
-
-func BenchmarkEncode(b *testing.B) {
-	e := payment()
-	var out []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		out, _ = EncodeEvent(out[:0], &e)
-	}
 }
