@@ -44,17 +44,24 @@ const (
 // A seed fixes the faults, not the interleaving of goroutines: a failing seed is
 // likely, not certain, to fail again.
 func TestSimulation(t *testing.T) {
+	var mu sync.Mutex
 	total := map[string]int{}
-	for seed := range uint64(*simulationSeeds) {
-		seed += *simulationFirst
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				for what, n := range simulate(t, seed) {
-					total[what] += n
-				}
+	t.Run("seeds", func(t *testing.T) { // returns when all seeds are done
+		for seed := range uint64(*simulationSeeds) {
+			seed += *simulationFirst
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					calls := simulate(t, seed)
+					mu.Lock()
+					defer mu.Unlock()
+					for what, n := range calls {
+						total[what] += n
+					}
+				})
 			})
-		})
-	}
+		}
+	})
 	t.Logf("%d seeds: %v", *simulationSeeds, total)
 }
 
