@@ -174,6 +174,9 @@ func (f *Fields) Text(name string, value Value) string {
 		f.Invalid(name, "must be a string, not %s", kindName(value.Kind()))
 		return ""
 	}
+	if plain, ok := plainText(value); ok {
+		return plain
+	}
 	unquoted, err := jsontext.AppendUnquote(nil, value)
 	if err != nil {
 		f.Invalid(name, "is not a valid string")
@@ -189,6 +192,21 @@ func (f *Fields) Text(name string, value Value) string {
 		return ""
 	}
 	return text
+}
+
+// plainText is the text of a quoted string of printable ASCII without escapes, as
+// nearly all are, which needs no further check.
+func plainText(quoted Value) (text string, ok bool) {
+	if len(quoted) < len(`""`) || len(quoted)-len(`""`) > TextBytesMax {
+		return "", false
+	}
+	inner := quoted[1 : len(quoted)-1]
+	for _, c := range inner {
+		if c < ' ' || c > '~' || c == '\\' || c == '"' {
+			return "", false
+		}
+	}
+	return string(inner), quoted[len(quoted)-1] == '"'
 }
 
 // RequiredText is Text of a field that must be there and not blank.

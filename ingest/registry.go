@@ -57,13 +57,25 @@ func (s *Server) lookup(workspace string) trackly.Lookup {
 	return func(ctx context.Context, entity trackly.Entity, id string) ([]byte, bool, error) {
 		key := registryKey(workspace, entity, id)
 		value, found, err := s.Messages.Get(key)
-		if err != nil || found || caughtUp {
-			s.metrics.lookup(found)
-			return value, found, err
+		if err == nil && !found && !caughtUp && !s.isExternalOffer(workspace, entity, id) {
+			value, found, err = s.Messages.GetLatest(ctx, key)
+			caughtUp = err == nil
 		}
-		value, found, err = s.Messages.GetLatest(ctx, key)
-		caughtUp = err == nil
 		s.metrics.lookup(found)
 		return value, found, err
 	}
+}
+
+// isExternalOffer reports whether what is looked for as an offer's id is known
+// here to be an external one. That is what most callers send, and each request
+// would wait for Kafka to learn that no offer of ours has that name. The price: an
+// offer whose own id is another's external id is overlooked until this node has
+// read its registration.
+func (s *Server) isExternalOffer(workspace string, entity trackly.Entity, id string) bool {
+	if entity != trackly.EntityOffer {
+		return false
+	}
+	// An error of the disk is met again, and reported, by the lookup that follows.
+	_, found, err := s.Messages.Get(registryKey(workspace, trackly.EntityExternalOffer, id))
+	return err == nil && found
 }

@@ -58,12 +58,12 @@ func (s *Server) postRevenueBulk(ctx context.Context, r request) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	lookup := s.lookup(r.workspace.ID)
+	resolver := trackly.NewResolver(s.lookup(r.workspace.ID))
 	events := make([]revenue.Event, 0, len(bulk.Records))
 	faults := []bulkFault{}
 	total := int64(0)
 	for i, text := range bulk.Records {
-		event, err := s.bulkRecord(ctx, r, lookup, text, r.tracklyAcceptance(i, bulk.Imported))
+		event, err := s.bulkRecord(ctx, r, resolver, text, r.tracklyAcceptance(i, bulk.Imported))
 		var invalid *connectors.InvalidError
 		switch {
 		case errors.As(err, &invalid):
@@ -89,12 +89,12 @@ func (s *Server) postRevenueBulk(ctx context.Context, r request) (answer, error)
 	return a, nil
 }
 
-func (s *Server) bulkRecord(ctx context.Context, r request, lookup trackly.Lookup, text connectors.Value, a trackly.Acceptance) (revenue.Event, error) {
+func (s *Server) bulkRecord(ctx context.Context, r request, resolver *trackly.Resolver, text connectors.Value, a trackly.Acceptance) (revenue.Event, error) {
 	record, err := trackly.ReadRecord(text, r.currency(), r.receivedAt)
 	if err != nil {
 		return revenue.Event{}, err
 	}
-	resolved, err := trackly.Resolve(ctx, record, lookup)
+	resolved, err := resolver.Resolve(ctx, record)
 	if err != nil {
 		return revenue.Event{}, err
 	}

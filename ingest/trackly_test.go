@@ -39,6 +39,26 @@ func TestTracklyRevenue(t *testing.T) {
 	}
 }
 
+// An offer named by its external id, as most are, is found without a question to
+// Kafka; a name that nobody knows here is asked for once a request.
+func TestTracklyOfferWithoutWaiting(t *testing.T) {
+	s := start(t, settings{})
+	s.messages()
+	questions := func(offer string) float64 {
+		before := s.metric("revstream_table_barriers_total", "topic", s.stream.MessagesTopic)
+		record := `{"message_id":"a1b2c3d4","revenue":1,"attribution_type":"sale","offer_id":"` + offer + `"}`
+		if r := s.post("/api/v2/revenue/bulk", `{"records":[`+record+`,`+record+`]}`); r.field(t, "success_count") != "2" {
+			t.Errorf("offer %s: %d %s", offer, r.status, r.body)
+		}
+		return s.metric("revstream_table_barriers_total", "topic", s.stream.MessagesTopic) - before
+	}
+	for offer, want := range map[string]float64{"off_1": 0, "offer_123": 0, "unheard-of": 1} {
+		if got := questions(offer); got != want {
+			t.Errorf("offer %s: %v questions to Kafka, want %v", offer, got, want)
+		}
+	}
+}
+
 func TestTracklyRevenueFaults(t *testing.T) {
 	s := start(t, settings{})
 	s.messages()

@@ -2,8 +2,9 @@ package trackly
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+
+	jsonv2 "github.com/go-json-experiment/json"
 
 	"revstream/connectors"
 )
@@ -64,14 +65,31 @@ type Resolution struct {
 	ContactID, OfferID, Campaign string
 }
 
+// Resolver resolves the records of one request. Many records name few offers, so
+// it asks for each once.
+type Resolver struct {
+	lookup Lookup
+	offers map[string]string // our ids by the name that was given
+}
+
+// NewResolver makes a resolver for one request.
+func NewResolver(lookup Lookup) *Resolver {
+	return &Resolver{lookup: lookup, offers: map[string]string{}}
+}
+
+// Resolve is Resolver.Resolve of a single record.
+func Resolve(ctx context.Context, record Record, lookup Lookup) (Resolution, error) {
+	return NewResolver(lookup).Resolve(ctx, record)
+}
+
 // Resolve finds the record's message, its contact and the offer: the one that the
 // record names (an external id becomes ours; an id that is not registered stays
 // as it is, for the contract has no error for it), or else the message's own, or
 // that of its short link. The error is a *connectors.InvalidError with code
 // message_not_found or contact_not_found, or the lookup's own.
-func Resolve(ctx context.Context, record Record, lookup Lookup) (Resolution, error) {
+func (r *Resolver) Resolve(ctx context.Context, record Record) (Resolution, error) {
 	var message Message
-	found, err := find(ctx, lookup, EntityMessage, record.MessageID, &message)
+	found, err := r.find(ctx, EntityMessage, record.MessageID, &message)
 	if err != nil {
 		return Resolution{}, err
 	}
@@ -80,26 +98,26 @@ func Resolve(ctx context.Context, record Record, lookup Lookup) (Resolution, err
 			Detail: "No message exists with the given ID."}
 	}
 	if message.ContactID != "" {
-		found, err := find(ctx, lookup, EntityContact, message.ContactID, &Contact{})
+		_, found, err := r.lookup(ctx, EntityContact, message.ContactID)
 		if err != nil {
-			return Resolution{}, err
+			return Resolution{}, fmt.Errorf("look up %s: %w", EntityContact, err)
 		}
 		if !found {
 			return Resolution{}, &connectors.InvalidError{Field: "message_id", Code: CodeContactNotFound,
 				Detail: "The contact associated with the message could not be found."}
 		}
 	}
-	offer, err := resolveOffer(ctx, record.OfferID, message, lookup)
+	offer, err := r.resolveOffer(ctx, record.OfferID, message)
 	return Resolution{ContactID: message.ContactID, OfferID: offer, Campaign: message.Campaign}, err
 }
 
-func resolveOffer(ctx context.Context, named string, message Message, lookup Lookup) (string, error) {
+func (r *Resolver) resolveOffer(ctx context.Context, named string, message Message) (string, error) {
 	if named == "" {
 		named = message.OfferID
 	}
 	if named == "" && message.ShortLink != "" {
 		var link ShortLink
-		if _, err := find(ctx, lookup, EntityShortLink, message.ShortLink, &link); err != nil {
+		if _, err := r.find(ctx, EntityShortLink, message.ShortLink, &link); err != nil {
 			return "", err
 		}
 		named = link.OfferID
@@ -107,10 +125,22 @@ func resolveOffer(ctx context.Context, named string, message Message, lookup Loo
 	if named == "" {
 		return "", nil
 	}
+	if id, known := r.offers[named]; known {
+		return id, nil
+	}
+	id, err := r.offerID(ctx, named)
+	if err == nil {
+		r.offers[named] = id
+	}
+	return id, err
+}
+
+// offerID is our id of the offer, or the name as given if it is not registered.
+func (r *Resolver) offerID(ctx context.Context, named string) (string, error) {
 	// An id of ours goes before an equal external id of another offer.
 	for _, entity := range [...]Entity{EntityOffer, EntityExternalOffer} {
 		var offer Offer
-		found, err := find(ctx, lookup, entity, named, &offer)
+		found, err := r.find(ctx, entity, named, &offer)
 		if err != nil {
 			return "", err
 		}
@@ -121,15 +151,15 @@ func resolveOffer(ctx context.Context, named string, message Message, lookup Loo
 	return named, nil
 }
 
-func find(ctx context.Context, lookup Lookup, entity Entity, id string, target any) (bool, error) {
-	value, found, err := lookup(ctx, entity, id)
+func (r *Resolver) find(ctx context.Context, entity Entity, id string, target any) (bool, error) {
+	value, found, err := r.lookup(ctx, entity, id)
 	if err != nil {
 		return false, fmt.Errorf("look up %s: %w", entity, err)
 	}
 	if !found {
 		return false, nil
 	}
-	if err := json.Unmarshal(value, target); err != nil {
+	if err := jsonv2.Unmarshal(value, target); err != nil {
 		return false, fmt.Errorf("read registered %s: %w", entity, err)
 	}
 	return true, nil
