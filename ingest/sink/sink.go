@@ -276,9 +276,8 @@ func (s *Sink) giveBack(b *batch, cause error) {
 	s.metrics.batches.WithLabelValues(outcome).Inc()
 	s.log.Warn("batch given back", zap.Int("records", b.records), zap.Error(cause))
 	s.mu.Lock()
-	for slice, session := range s.sessions {
+	for _, session := range s.sessions {
 		session.owned = false
-		s.cache.drop(slice)
 	}
 	s.mu.Unlock()
 	rewind := make(map[int32]kgo.EpochOffset, len(b.parts))
