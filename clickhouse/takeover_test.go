@@ -166,7 +166,7 @@ func TestTakeOverOutlastsASilentWriter(t *testing.T) {
 	zombie := takeOver(t, store, 0)
 	rows := zombie.rows(0, ledgerOf(charges(1, 3*blockRows)))
 	batch := startInsert(t, store, rows, 2*blockRows)
-	defer batch.Abort()
+	defer func() { _ = batch.Abort() }()
 	takeOver(t, store, 0)
 	if got := count(t, store, "SELECT count() FROM ledger"); got != 0 {
 		t.Errorf("%d rows of the zombie landed", got)

@@ -18,7 +18,8 @@ func kill(t testing.TB, engine *embedded.Engine) {
 		t.Fatal(err)
 	}
 	select {
-	case <-engine.Wait():
+	case death := <-engine.Wait():
+		t.Logf("the child: %v", death)
 	case <-time.After(10 * time.Second):
 		t.Fatal("the killed child did not end")
 	}

@@ -160,7 +160,7 @@ func TestTableConcurrently(t *testing.T) {
 					readings.Go(func() {
 						value, ok, err := nodes[r%2].GetLatest(ctx, key)
 						if err != nil || !ok || !bytes.Equal(value, want) {
-							failures <- fmt.Errorf("%s: put %v, got %v %v %v", key, want, value, ok, err)
+							failures <- fmt.Errorf("%s: put %v, got %v %v %w", key, want, value, ok, err)
 						}
 					})
 				}
