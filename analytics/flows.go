@@ -135,15 +135,15 @@ func (r *reading) flows(ctx context.Context, edges []time.Time, byDay, deduction
 	if err != nil {
 		return nil, err
 	}
-	type place struct {
+	type key struct {
 		bucket, day int64
 		currency    string
 	}
-	found := map[place]int{}
+	found := map[key]int{}
 	var rows []flowRow
 	for i := range kinds {
 		kind := &kinds[i]
-		here := place{kind.Bucket, kind.Day.Unix(), kind.Currency}
+		here := key{kind.Bucket, kind.Day.Unix(), kind.Currency}
 		at, known := found[here]
 		if !known {
 			at = len(rows)
@@ -217,12 +217,23 @@ func (r *reading) movements(ctx context.Context, edges []time.Time, byDay bool) 
 // cancelled counts the distinct subscriptions that were cancelled in the period
 // and still are at its end.
 func (r *reading) cancelled(ctx context.Context, period Period) (int64, error) {
-	rows, err := ask[struct {
+	type count struct {
 		Subscriptions uint64 `ch:"subscriptions"`
-	}](ctx, r, "cancellations", r.questions.cancelled, r.whose(
-		clickhouse.Named{Name: "since", Value: period.Since}, clickhouse.Named{Name: "until", Value: period.Until})...)
-	if err != nil || len(rows) == 0 {
-		return 0, err
+		UnnamedGroups uint64 `ch:"unnamed_groups"`
 	}
-	return int64(rows[0].Subscriptions), nil
+	values := r.whose(clickhouse.Named{Name: "since", Value: period.Since}, clickhouse.Named{Name: "until", Value: period.Until})
+	subscriptions := func(c count) uint64 { return c.Subscriptions }
+	named, err := ask[count](ctx, r, "cancellations", r.questions.cancelled, values...)
+	if err != nil || len(named) == 0 || named[0].UnnamedGroups == 0 {
+		return total(named, subscriptions), err
+	}
+	unnamed, err := ask[count](ctx, r, "cancellations of unnamed subscriptions", r.questions.unnamed, values...)
+	return total(append(named, unnamed...), subscriptions), err
+}
+
+func total[T any](rows []T, of func(T) uint64) (sum int64) {
+	for _, row := range rows {
+		sum += int64(of(row))
+	}
+	return sum
 }

@@ -44,9 +44,9 @@ type itemCount struct {
 	Items int64  `ch:"items"`
 }
 
-// located is where a page is: within the window, after so many items before it, in
+// place is where a page is: within the window, after so many items before it, in
 // the order of the question.
-type located struct {
+type place struct {
 	total  int64
 	window Period
 	before int64
@@ -79,66 +79,74 @@ type itemRow struct {
 // that hold it. Any other sort reads all items of the range, of which there may be
 // SortRowsMax.
 func (r *reading) list(ctx context.Context, query Query, config Config) ([]Item, error) {
-	items := []Item{}
 	if !query.Period.Since.Before(query.Period.Until) {
-		return items, nil
+		return []Item{}, nil
 	}
-	found, skip, err := r.find(ctx, query, config)
-	if err != nil || found.items == 0 {
-		return items, err
+	page, err := r.newest(ctx, query)
+	if err == nil && page == nil {
+		page, err = r.located(ctx, query, config)
 	}
-	window := found.window
-	page, err := ask[pageRow](ctx, r, "a page", r.questions.pages[order{query.SortBy, query.Descending}],
-		r.whose(clickhouse.Named{Name: "kinds", Value: texts(query.Kinds)},
-			clickhouse.Named{Name: "since", Value: window.Since}, clickhouse.Named{Name: "until", Value: window.Until},
-			clickhouse.Named{Name: "size", Value: query.PageSize}, clickhouse.Named{Name: "skip", Value: skip})...)
 	if err != nil || len(page) == 0 {
-		return items, err
+		return []Item{}, err
 	}
 	return r.items(ctx, page)
 }
 
-// tail is the end of a range that the newest pages are looked for in first. It
-// spares them the counts of all other days.
-const tail = 7 * dayLength
+// probeLength is how far back the newest page is looked for without counting.
+const probeLength = time.Hour
 
-// find locates the page that the query asks for, and how many of the items found
-// are to be skipped.
-func (r *reading) find(ctx context.Context, query Query, config Config) (located, int64, error) {
-	size, whole := int64(query.PageSize), query.Period
-	skip := int64(query.Page-1) * size
-	if query.SortBy != SortOccurredAt {
-		all, err := r.locate(ctx, cutsOf([]time.Time{whole.Since, whole.Until}), query, skip)
-		if err == nil && all.total > config.SortRowsMax {
-			err = badRequest(fmt.Errorf("sortBy: %d items are too many to sort by %s; at most %d, narrow the range or sort by %s",
-				all.total, query.SortBy, config.SortRowsMax, SortOccurredAt))
-		}
-		all.window = whole
-		return all, skip, err
+// newest is the first page of the newest items, if the end of the range alone
+// fills it, which needs no counts. Otherwise it is nil.
+func (r *reading) newest(ctx context.Context, query Query) ([]pageRow, error) {
+	if query.Page > 1 || query.SortBy != SortOccurredAt || !query.Descending {
+		return nil, nil
 	}
-	first := later(whole.Since, whole.Until.Truncate(dayLength).Add(-tail))
-	if !query.Descending || skip > config.LocateRowsMax {
-		first = whole.Since
+	page, err := r.page(ctx, query, Period{later(query.Period.Since, query.Period.Until.Add(-probeLength)), query.Period.Until}, 0)
+	if err != nil || len(page) < query.PageSize {
+		return nil, err
 	}
-	found, err := r.locate(ctx, cutsOf([]time.Time{first, whole.Until}), query, skip)
-	if err == nil && found.total < skip+size && first.After(whole.Since) {
-		found, err = r.locate(ctx, cutsOf([]time.Time{whole.Since, whole.Until}), query, skip)
-	}
-	if err != nil || found.items <= config.LocateRowsMax {
-		return found, skip - found.before, err
+	return page, nil
+}
+
+// located is the page that the query asks for, wherever it is.
+func (r *reading) located(ctx context.Context, query Query, config Config) ([]pageRow, error) {
+	whole, skip := query.Period, int64(query.Page-1)*int64(query.PageSize)
+	found, err := r.locate(ctx, cutsOf([]time.Time{whole.Since, whole.Until}), query, skip)
+	switch {
+	case err != nil || found.items == 0:
+		return nil, err
+	case query.SortBy != SortOccurredAt && found.total > config.SortRowsMax:
+		return nil, badRequest(fmt.Errorf("sortBy: %d items are too many to sort by %s; at most %d, narrow the range or sort by %s",
+			found.total, query.SortBy, config.SortRowsMax, SortOccurredAt))
+	case query.SortBy != SortOccurredAt:
+		return r.page(ctx, query, whole, skip)
 	}
 	skip -= found.before
-	found, err = r.locate(ctx, cutsOf([]time.Time{found.window.Since, found.window.Until}).byHour(), query, skip)
-	return found, skip - found.before, err
+	if found.items > config.LocateRowsMax {
+		found, err = r.locate(ctx, cutsOf([]time.Time{found.window.Since, found.window.Until}).byHour(), query, skip)
+		if err != nil || found.items == 0 {
+			return nil, err
+		}
+		skip -= found.before
+	}
+	return r.page(ctx, query, found.window, skip)
+}
+
+// page reads which items a page has, from those of a window.
+func (r *reading) page(ctx context.Context, query Query, window Period, skip int64) ([]pageRow, error) {
+	return ask[pageRow](ctx, r, "a page", r.questions.pages[order{query.SortBy, query.Descending}],
+		r.whose(clickhouse.Named{Name: "kinds", Value: texts(query.Kinds)},
+			clickhouse.Named{Name: "since", Value: window.Since}, clickhouse.Named{Name: "until", Value: window.Until},
+			clickhouse.Named{Name: "size", Value: query.PageSize}, clickhouse.Named{Name: "skip", Value: skip})...)
 }
 
 // locate finds the days, hours or divided hours that hold a page, from the counts
 // of all of them.
-func (r *reading) locate(ctx context.Context, c cuts, query Query, skip int64) (located, error) {
+func (r *reading) locate(ctx context.Context, c cuts, query Query, skip int64) (place, error) {
 	counts, err := ask[itemCount](ctx, r, "counts of items", r.questions.locate[c.parts()], append(r.whose(c.bind()...),
 		clickhouse.Named{Name: "kinds", Value: texts(query.Kinds)})...)
 	if err != nil {
-		return located{}, err
+		return place{}, err
 	}
 	if query.Descending {
 		slices.Reverse(counts)
@@ -148,8 +156,8 @@ func (r *reading) locate(ctx context.Context, c cuts, query Query, skip int64) (
 
 // locatePage is locate after the counts were read, in the order of the question.
 // The hours at the ends of the range reach over it and are clipped.
-func locatePage(counts []itemCount, skip, size int64, within Period) located {
-	var found located
+func locatePage(counts []itemCount, skip, size int64, within Period) place {
+	var found place
 	for _, count := range counts {
 		begin, end := found.total, found.total+count.Items
 		found.total = end

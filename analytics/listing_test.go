@@ -63,6 +63,31 @@ func TestPaging(t *testing.T) {
 	}
 }
 
+// The newest page is read without counting if the last hour of the range fills it.
+func TestNewestPage(t *testing.T) {
+	f := newFixture(t)
+	var events []revenue.Event
+	for n := range 50 {
+		events = append(events, charge(fmt.Sprint("ch_", n), at("2026-03-01").Add(time.Duration(n)*time.Minute).Format(time.RFC3339), int64(n+1)))
+	}
+	events = append(events, charge("ch_49", "2026-03-01T00:49:00Z", 50, version(2, "2026-04-01T00:00:00Z"), deleted))
+	f.write(events...)
+	for _, until := range []string{"2026-03-01T01:00:00Z", "2026-03-01T00:30:30Z", "2026-03-01"} {
+		period := Period{beginning, at("2026-03-02")}
+		if len(until) > len(time.DateOnly) {
+			period.Until = at(until)
+		}
+		want := naiveItems(believed(events), period, "", contractKinds)
+		slices.Reverse(want)
+		for _, size := range []int{1, 7, 30, 31, 49, 60} {
+			answer := get[RevenueAnswer](f, PathRevenue, fmt.Sprintf("workspaceSlug=acme&until=%s&limit=%d", until, size))
+			if got := itemsOf(answer.Items); !slices.Equal(got, want[:min(size, len(want))]) || answer.Total != int64(len(want)) {
+				t.Errorf("until %s, %d: %v of %d", until, size, got, answer.Total)
+			}
+		}
+	}
+}
+
 func TestSorts(t *testing.T) {
 	const seed = 3
 	random := rand.New(rand.NewPCG(seed, seed))
@@ -194,7 +219,7 @@ func TestLocatePage(t *testing.T) {
 		{12, 10, 12, 1, "2026-01-04T00:00:00Z", "2026-01-04T12:00:00Z"},
 	} {
 		found := locatePage(counts, test.skip, test.size, within)
-		want := located{13, Period{at(test.since), at(test.until)}, test.before, test.items}
+		want := place{13, Period{at(test.since), at(test.until)}, test.before, test.items}
 		if found != want {
 			t.Errorf("skip %d size %d: %+v, want %+v", test.skip, test.size, found, want)
 		}

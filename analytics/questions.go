@@ -19,7 +19,7 @@ var sqlFiles embed.FS
 // questions are the texts of the SQL files. They hold no values: those are bound.
 // What cannot be bound is chosen from fixed lists when they are loaded.
 type questions struct {
-	cancelled, items, progress, rates string
+	cancelled, items, progress, rates, unnamed string
 	// flows, locate and movements are there for every choice of parts.
 	flows, locate, movements map[parts]string
 	pages                    map[order]string
@@ -58,7 +58,7 @@ func loadQuestions() (*questions, error) {
 	}
 	q := &questions{
 		cancelled: complete("cancelled", nil), items: complete("items", nil),
-		progress: complete("progress", nil), rates: complete("rates", nil),
+		progress: complete("progress", nil), rates: complete("rates", nil), unnamed: complete("unnamed", nil),
 		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{}, pages: map[order]string{},
 	}
 	for _, p := range []parts{{Days: true}, {Days: true, Hours: true}, {Days: true, Hours: true, Entries: true}, {Hours: true}, {Hours: true, Entries: true}} {

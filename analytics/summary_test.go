@@ -238,6 +238,23 @@ func (f *fixture) rate(day, base, quote, rate string) {
 		f.database, day, base, quote, rate, f.offset)
 }
 
+// Cancellations of subscriptions without a name are told apart by their customers,
+// and those without either by themselves.
+func TestUnnamedCancellations(t *testing.T) {
+	f := newFixture(t)
+	cancel := func(id, subscription, customer string) revenue.Event {
+		event := marker(revenue.KindCancellation, id, "2026-01-10T00:00:00Z")
+		event.Subscription, event.Customer = subscription, customer
+		return event
+	}
+	f.write(cancel("1", "sub", "a"), cancel("2", "sub", "a"), cancel("3", "", "a"), cancel("4", "", "a"), cancel("5", "", "b"),
+		cancel("6", "", ""), cancel("7", "", ""))
+	// sub; customers a and b; two that stand for themselves.
+	if got := get[RevenueAnswer](f, PathRevenue, "workspaceSlug=acme").Summary; got.UniqueCancelledSubs != 5 || got.CancellationCount != 7 {
+		t.Errorf("unique %d of %d", got.UniqueCancelledSubs, got.CancellationCount)
+	}
+}
+
 func TestCompleteThrough(t *testing.T) {
 	f := newFixture(t)
 	if got := f.ask(PathRevenue, "workspaceSlug=acme").Header.Get(HeaderCompleteThrough); got != "" {
