@@ -227,7 +227,7 @@ func (e *Event) FactID() string {
 		if i > 0 {
 			b.WriteByte('|')
 		}
-		if strings.ContainsAny(part, "|%") {
+		if strings.IndexByte(part, '|') >= 0 || strings.IndexByte(part, '%') >= 0 {
 			part = strings.NewReplacer("%", "%25", "|", "%7C").Replace(part)
 		}
 		b.WriteString(part)

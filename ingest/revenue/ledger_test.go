@@ -342,3 +342,19 @@ func oracleFlow(standing map[string]Event, e Event) int64 {
 	}
 	return 0
 }
+
+// Whatever the parts hold, two identities never come to one fact.
+func TestFactIDIsUnambiguous(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		part := rapid.StringOf(rapid.SampledFrom([]rune("a|%7C5")))
+		draw := func(name string) Event {
+			return Event{Provider: part.Draw(t, name+" provider"), Account: part.Draw(t, name+" account"),
+				Livemode: rapid.Bool().Draw(t, name+" live"), ObjectID: part.Draw(t, name+" object"), Kind: Kind(part.Draw(t, name+" kind"))}
+		}
+		a, b := draw("a"), draw("b")
+		alike := a.Provider == b.Provider && a.Account == b.Account && a.Livemode == b.Livemode && a.ObjectID == b.ObjectID && a.Kind == b.Kind
+		if (a.FactID() == b.FactID()) != alike {
+			t.Fatalf("%+v is %q, %+v is %q", a, a.FactID(), b, b.FactID())
+		}
+	})
+}
