@@ -215,5 +215,6 @@ func (t transaction) reversal(kind revenue.Kind, original string, failed bool, a
 func (t transaction) period(a Acceptance) revenue.Event {
 	event := t.fact(revenue.KindPeriod, a)
 	event.MRR, event.PeriodStart, event.PeriodEnd = t.mrr, &t.periodStart, &t.periodEnd
+	event.PresumedEnd = t.presumedEnd
 	return event
 }

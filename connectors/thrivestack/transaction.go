@@ -91,6 +91,7 @@ type transaction struct {
 	termUnit               string
 	termFrequency          int64
 	periodStart, periodEnd time.Time
+	presumedEnd            bool  // by the term, not by the caller
 	mrr                    int64 // MRR units
 }
 
@@ -180,6 +181,7 @@ func (t *transaction) readTerm(fields *connectors.Fields, b Body) {
 		t.periodStart = t.at
 	}
 	if t.periodEnd.IsZero() {
+		t.presumedEnd = true
 		t.periodEnd = connectors.AddTerm(t.periodStart, t.termUnit, int(t.termFrequency))
 		fields.CheckPeriodBound("term_frequency", t.periodEnd)
 	}

@@ -161,6 +161,9 @@ type Event struct {
 	// PeriodStart and PeriodEnd bound the paid term, half open.
 	PeriodStart *time.Time `json:"period_start,omitempty"`
 	PeriodEnd   *time.Time `json:"period_end,omitempty"`
+	// PresumedEnd says that PeriodEnd follows from the billing interval alone: the
+	// next term of the subscription ends it, a little earlier or later.
+	PresumedEnd bool `json:"presumed_end,omitempty"`
 	// Reason says why MRR ended: voluntary, delinquent, dispute or refund.
 	Reason string `json:"reason,omitempty"`
 

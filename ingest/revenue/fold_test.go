@@ -72,6 +72,12 @@ func term(object, from, to string, mrr int64) Event {
 	})
 }
 
+func presumed(object, from, to string, mrr int64) Event {
+	e := term(object, from, to, mrr)
+	e.PresumedEnd = true
+	return e
+}
+
 func recurring(e *Event)              { e.Recurring, e.Subscription = true, "sub" }
 func original(id string) func(*Event) { return func(e *Event) { e.Original = id } }
 func cancelAt(requested, end string) func(*Event) {
@@ -218,6 +224,35 @@ func TestFoldHistories(t *testing.T) {
 2026-05-01T00:00 churn mrr -15.00 voluntary
 2026-05-01T00:00 expiration
 2026-05-01T00:00 subscription_inactive
+`},
+		{"a presumed end gives way to a renewal a day early, a day late, and on the 31st", []Event{
+			presumed("t1", "2025-11-30", "2025-12-30", 1000),
+			presumed("t2", "2025-12-29", "2026-01-29", 1000),
+			presumed("t3", "2026-01-31", "2026-02-28", 1000),
+			presumed("t4", "2026-02-28", "2026-03-28", 1000),
+			presumed("t5", "2026-03-31", "2026-04-30", 1200),
+		}, `
+2025-11-30T00:00 new mrr 10.00
+2025-11-30T00:00 subscription_active
+2026-03-31T00:00 expansion mrr 2.00
+2026-04-30T00:00 churn mrr -12.00 voluntary
+2026-04-30T00:00 expiration
+2026-04-30T00:00 subscription_inactive
+`},
+		{"a presumed end that nobody renews in time stands", []Event{
+			presumed("t1", "2026-01-01", "2026-02-01", 1000),
+			presumed("t2", "2026-02-05", "2026-03-05", 1000),
+		}, `
+2026-01-01T00:00 new mrr 10.00
+2026-01-01T00:00 subscription_active
+2026-02-01T00:00 churn mrr -10.00 voluntary
+2026-02-01T00:00 expiration
+2026-02-01T00:00 subscription_inactive
+2026-02-05T00:00 reactivation mrr 10.00
+2026-02-05T00:00 subscription_active
+2026-03-05T00:00 churn mrr -10.00 voluntary
+2026-03-05T00:00 expiration
+2026-03-05T00:00 subscription_inactive
 `},
 		{"declared changes, and a churn without an amount", []Event{
 			fact(KindMRRDelta, "a", "2026-01-01", 0, func(e *Event) { e.MRR = 50 * 100 * MRRScale }),

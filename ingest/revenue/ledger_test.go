@@ -51,7 +51,7 @@ func drawEvent(t *rapid.T, i int) Event {
 	}
 	e.Subscription = rapid.SampledFrom([]string{"", "s1", "s2"}).Draw(t, "subscription")
 	if kind == KindPeriod {
-		e.Status = ""
+		e.Status, e.PresumedEnd = "", rapid.Bool().Draw(t, "presumed")
 		e.PeriodStart, e.PeriodEnd = pointer(e.OccurredAt), pointer(e.OccurredAt.Add(time.Duration(rapid.IntRange(1, 30).Draw(t, "term"))*2*time.Hour))
 	}
 	if kind == KindSubscription && rapid.IntRange(0, 3).Draw(t, "ends") == 0 {
@@ -199,7 +199,7 @@ func oracleMRR(events []Event, t time.Time, currency string) (total int64) {
 	for _, e := range standing {
 		subscriptions[e.Subscription] = true
 		if e.Kind == KindPeriod && !e.Deleted && e.Status == "" && e.MRR > 0 && e.Currency == currency &&
-			!t.Before(*e.PeriodStart) && t.Before(*e.PeriodEnd) {
+			!t.Before(*e.PeriodStart) && t.Before(oracleEnd(standing, e)) {
 			total += e.MRR
 		}
 	}
@@ -207,6 +207,26 @@ func oracleMRR(events []Event, t time.Time, currency string) (total int64) {
 		total += oracleSubscription(standing, subscription, t, currency) + oracleDeltas(standing, subscription, t, currency)
 	}
 	return total
+}
+
+// oracleEnd is when a paid term ends: a presumed end gives way to the earliest
+// later term of the subscription, if that begins in time.
+func oracleEnd(standing map[string]Event, term Event) time.Time {
+	end := *term.PeriodEnd
+	if !term.PresumedEnd {
+		return end
+	}
+	var next time.Time
+	for _, e := range standing {
+		if e.Kind == KindPeriod && !e.Deleted && e.Status == "" && e.MRR > 0 && e.Subscription == term.Subscription &&
+			e.PeriodStart.After(*term.PeriodStart) && (next.IsZero() || e.PeriodStart.Before(next)) {
+			next = *e.PeriodStart
+		}
+	}
+	if grace := min(72*time.Hour, end.Sub(*term.PeriodStart)/9); !next.IsZero() && next.Sub(end) <= grace {
+		return next
+	}
+	return end
 }
 
 func ordered(standing map[string]Event, kind Kind, subscription string, until time.Time) []Event {

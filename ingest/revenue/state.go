@@ -203,19 +203,54 @@ func endedAt(p *statement) (time.Time, bool) {
 	return p.OccurredAt, p.Status == StatusCanceled
 }
 
-// periods reads paid terms: each is worth its MRR from start to end, overlapping
-// terms add up, and what is not renewed ends by itself.
-func (w *worth) periods(terms []*statement) {
+// RenewalGraceMax bounds how late the next term may begin after a presumed end to
+// be its renewal: a ninth of the term, at most three days. It covers the payer who
+// is a day late and the month that has no 31st.
+const RenewalGraceMax = 3 * 24 * time.Hour
+
+// termEnds returns when each valid term ends, terms in order of their starts.
+// Terms that state their end keep it, and add up where they overlap, as the lines
+// of one invoice do. A presumed end gives way to the next term that begins before
+// it or soon after.
+func termEnds(facts []*statement) (terms []*statement, ends []time.Time) {
+	for _, s := range facts {
+		if s.PeriodStart != nil && s.PeriodEnd != nil && s.PeriodStart.Before(*s.PeriodEnd) && s.MRR > 0 && s.settled() {
+			terms = append(terms, s)
+		}
+	}
+	slices.SortFunc(terms, func(a, b *statement) int {
+		return cmp.Or(a.PeriodStart.Compare(*b.PeriodStart), cmp.Compare(a.fact, b.fact))
+	})
+	for i, s := range terms {
+		end := *s.PeriodEnd
+		if s.PresumedEnd {
+			grace := min(RenewalGraceMax, end.Sub(*s.PeriodStart)/9)
+			for _, next := range terms[i+1:] {
+				if next.PeriodStart.After(*s.PeriodStart) {
+					if !next.PeriodStart.After(end.Add(grace)) {
+						end = *next.PeriodStart
+					}
+					break
+				}
+			}
+		}
+		ends = append(ends, end)
+	}
+	return terms, ends
+}
+
+// periods reads paid terms: each is worth its MRR from start to end, and what is
+// not renewed ends by itself.
+func (w *worth) periods(facts []*statement) {
 	type edge struct {
 		at   time.Time
 		step int64
 		by   *statement
 	}
 	var edges []edge
-	for _, s := range terms {
-		if s.PeriodStart != nil && s.PeriodEnd != nil && s.PeriodStart.Before(*s.PeriodEnd) && s.MRR > 0 && s.settled() {
-			edges = append(edges, edge{*s.PeriodStart, s.MRR, s}, edge{*s.PeriodEnd, -s.MRR, s})
-		}
+	terms, ends := termEnds(facts)
+	for i, s := range terms {
+		edges = append(edges, edge{*s.PeriodStart, s.MRR, s}, edge{ends[i], -s.MRR, s})
 	}
 	slices.SortFunc(edges, func(a, b edge) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.step, b.step), cmp.Compare(a.by.fact, b.by.fact))

@@ -20,7 +20,7 @@ func (e *Event) Digest() Digest {
 	d := digester{buf: scratch[:0]}
 	d.text(e.Workspace, e.FactID(), e.TestClock, e.Group)
 	d.number(e.Version, e.Amount, e.Tax, e.Fee, e.Discount, e.MRR)
-	d.flag(e.Deleted, e.Recurring, e.ClosesMRR)
+	d.flag(e.Deleted, e.Recurring, e.ClosesMRR, e.PresumedEnd)
 	d.time(e.OccurredAt)
 	d.text(e.Currency, string(e.Billing), string(e.Status), e.Original, e.Reason)
 	d.optional(e.EndsAt, e.CancelRequestedAt, e.PeriodStart, e.PeriodEnd)
