@@ -79,6 +79,7 @@ func TestReadersReadWhatTheyMayAndNothingElse(t *testing.T) {
 		{"grafana", "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')"},
 		{"grafana", "SELECT query FROM system.query_log"},
 		{"grafana", "SELECT sum(amount) FROM revenue.entries SETTINGS max_memory_usage = 100000000000"},
+		{"grafana", "SELECT sum(amount) FROM revenue.entries SETTINGS max_memory_usage = 0"},
 		{"grafana", "SELECT sum(amount) FROM revenue.entries SETTINGS max_execution_time = 0"},
 		{"grafana", "SELECT sum(amount) FROM revenue.entries SETTINGS max_execution_time = 600"},
 		{"tenant", "SELECT count() FROM revenue.secrets"},
