@@ -133,6 +133,9 @@ type summaryAnswer struct {
 		CancellationCount, PositiveChargeCount, TrialCount, TrialConversionCount int64
 		MRRCents, UniqueCancelledSubs, UniqueActiveSubs, AverageOrderValueCents  int64
 		TrialConversionRate, CancellationRate, RefundRate                        float64
+		// Unconverted is there if the workspace holds money without exchange rate:
+		// such charges are counted, but in no total.
+		Unconverted []struct{ Currency string }
 	}
 }
 
@@ -179,6 +182,9 @@ func (i *inspector) checkRates(r Range, a *summaryAnswer) {
 	} {
 		if ratio.part < 0 {
 			continue // more refunds than revenue: rounding is not what is looked at here
+		}
+		if ratio.scale == 1 && len(s.Unconverted) > 0 {
+			continue // the average is of the converted charges, whose number is not published
 		}
 		want := int64(0)
 		if ratio.whole > 0 { // half up
