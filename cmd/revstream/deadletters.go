@@ -1,20 +1,23 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
 	"revstream/ingest/stream"
 )
 
 func deadLettersCommand() *cobra.Command {
-	return commandGroup("dead-letters", "See and retry records that could not be stored",
-		deadLettersListCommand(), deadLettersRetryCommand())
+	return commandGroup("dead-letters", "See, retry and discard records that could not be stored",
+		deadLettersListCommand(), deadLettersRetryCommand(), deadLettersDiscardCommand())
 }
 
 // listedLetter is a dead letter as it is printed: with what it says, which is
@@ -74,44 +77,99 @@ func deadLettersListCommand() *cobra.Command {
 	return command
 }
 
+// letterSelection says which dead letters a command is about.
+type letterSelection struct {
+	partition int32 // -1: any
+	offset    int64 // -1: any
+	reason    string
+}
+
+func (l *letterSelection) addFlags(flags *pflag.FlagSet) {
+	flags.Int32Var(&l.partition, "partition", -1, "only letters of this partition")
+	flags.Int64Var(&l.offset, "offset", -1, "only the letter of this offset")
+	flags.StringVar(&l.reason, "reason", "", "only letters with this reason")
+}
+
+func (l *letterSelection) narrow() bool { return l.partition >= 0 || l.offset >= 0 || l.reason != "" }
+
+func (l *letterSelection) has(letter stream.DeadLetter) bool {
+	return (l.partition < 0 || letter.Partition == l.partition) && (l.offset < 0 || letter.Offset == l.offset) &&
+		(l.reason == "" || letter.Reason == l.reason)
+}
+
+// each calls change for the chosen letters and returns how many there were. All
+// are read before the first is changed: those that come back must not be retried
+// again by this very command.
+func (l *letterSelection) each(ctx context.Context, s *site, change func(*stream.Producer, stream.DeadLetter) error) (int, error) {
+	var chosen []stream.DeadLetter
+	err := stream.DeadLetters(ctx, s.config.Kafka, func(letter stream.DeadLetter) error {
+		if l.has(letter) {
+			chosen = append(chosen, letter)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	producer, err := stream.NewProducer(s.config.Kafka, nil, zap.NewNop())
+	if err != nil {
+		return 0, fmt.Errorf("opening a producer: %w", err)
+	}
+	s.stops.add("producer", producer.Close)
+	for _, letter := range chosen {
+		if err := change(producer, letter); err != nil {
+			return 0, fmt.Errorf("partition %d offset %d: %w", letter.Partition, letter.Offset, err)
+		}
+	}
+	return len(chosen), nil
+}
+
 func deadLettersRetryCommand() *cobra.Command {
-	var partition int32
-	var offset int64
-	var reason string
+	var selection letterSelection
 	command := &cobra.Command{
 		Use: "retry", Short: "Publish dead letters again as they were", Args: usage(cobra.NoArgs),
 		Long: "Publish dead letters again as they were, for instance after an upgrade that can\nread them. One that still cannot be read comes back with one more attempt.",
 		RunE: withSite(kafkaOnly, func(command *cobra.Command, _ []string, s *site) error {
 			ctx := command.Context()
-			// All are read before the first is retried: those that come back must not
-			// be retried again by this very command.
-			var chosen []stream.DeadLetter
-			err := stream.DeadLetters(ctx, s.config.Kafka, func(letter stream.DeadLetter) error {
-				if (partition < 0 || letter.Partition == partition) && (offset < 0 || letter.Offset == offset) &&
-					(reason == "" || letter.Reason == reason) {
-					chosen = append(chosen, letter)
-				}
-				return nil
+			count, err := selection.each(ctx, s, func(producer *stream.Producer, letter stream.DeadLetter) error {
+				return producer.Retry(ctx, letter)
 			})
 			if err != nil {
-				return err
+				return fmt.Errorf("retrying: %w", err)
 			}
-			producer, err := stream.NewProducer(s.config.Kafka, nil, zap.NewNop())
-			if err != nil {
-				return fmt.Errorf("opening a producer: %w", err)
-			}
-			s.stops.add("producer", producer.Close)
-			for _, letter := range chosen {
-				if err := producer.Retry(ctx, letter); err != nil {
-					return fmt.Errorf("retrying partition %d offset %d: %w", letter.Partition, letter.Offset, err)
-				}
-			}
-			fmt.Fprintf(command.OutOrStdout(), "retried %d dead letters\n", len(chosen))
+			fmt.Fprintf(command.OutOrStdout(), "retried %d dead letters\n", count)
 			return nil
 		}),
 	}
-	command.Flags().Int32Var(&partition, "partition", -1, "only letters of this partition")
-	command.Flags().Int64Var(&offset, "offset", -1, "only the letter of this offset")
-	command.Flags().StringVar(&reason, "reason", "", "only letters with this reason")
+	selection.addFlags(command.Flags())
+	return command
+}
+
+func deadLettersDiscardCommand() *cobra.Command {
+	var selection letterSelection
+	var all bool
+	command := &cobra.Command{
+		Use: "discard", Short: "Remove dead letters for good", Args: usage(cobra.NoArgs),
+		Long: "Remove dead letters without publishing their records. They cannot be had back:\n`dead-letters list --json --values` first, and say which, or --all.",
+		PreRunE: func(*cobra.Command, []string) error {
+			if !all && !selection.narrow() {
+				return exitWith(exitUsage, errors.New("say which: --partition, --offset, --reason or --all"))
+			}
+			return nil
+		},
+		RunE: withSite(kafkaOnly, func(command *cobra.Command, _ []string, s *site) error {
+			ctx := command.Context()
+			count, err := selection.each(ctx, s, func(producer *stream.Producer, letter stream.DeadLetter) error {
+				return producer.Discard(ctx, letter)
+			})
+			if err != nil {
+				return fmt.Errorf("discarding: %w", err)
+			}
+			fmt.Fprintf(command.OutOrStdout(), "discarded %d dead letters\n", count)
+			return nil
+		}),
+	}
+	selection.addFlags(command.Flags())
+	command.Flags().BoolVar(&all, "all", false, "all of them, or all of the selection")
 	return command
 }

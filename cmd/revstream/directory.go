@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,14 +19,19 @@ import (
 )
 
 // withDirectory is the body of a command that reads or changes the control plane.
-// It has a copy of its own for as long as it runs.
+// It has a copy of its own for as long as it runs. What the control plane finds
+// invalid was said on the command line, so it is wrong usage.
 func withDirectory(body func(command *cobra.Command, args []string, d *control.Directory, s *site) error) func(*cobra.Command, []string) error {
 	return withSite(kafkaOnly, func(command *cobra.Command, args []string, s *site) error {
 		directory, err := s.directory(command.Context())
 		if err != nil {
 			return err
 		}
-		return body(command, args, directory, s)
+		err = body(command, args, directory, s)
+		if errors.Is(err, control.ErrInvalid) {
+			return exitWith(exitUsage, err)
+		}
+		return err
 	})
 }
 
@@ -85,6 +91,14 @@ func orNone(at time.Time) string {
 		return "-"
 	}
 	return at.UTC().Format(time.RFC3339)
+}
+
+// knownWorkspace makes a misspelt slug an error where it would be an empty list.
+func knownWorkspace(d *control.Directory, slug string) error {
+	if _, known := d.Workspace(slug); !known {
+		return fmt.Errorf("workspace %q: %w", slug, control.ErrUnknown)
+	}
+	return nil
 }
 
 // required complains about flags that were left out.

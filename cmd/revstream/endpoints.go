@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -55,7 +57,10 @@ func endpointsCreateCommand() *cobra.Command {
 		Long: "Create a webhook endpoint. The signing secret is read from standard input with\n" +
 			"--secret-stdin, as the provider shows it; otherwise one is made and printed.",
 		PreRunE: func(*cobra.Command, []string) error {
-			return required(map[string]string{"workspace": wanted.Workspace, "provider": wanted.Provider})
+			if err := required(map[string]string{"workspace": wanted.Workspace, "provider": wanted.Provider}); err != nil {
+				return err
+			}
+			return knownProvider(wanted.Provider)
 		},
 		RunE: withDirectory(func(command *cobra.Command, _ []string, d *control.Directory, s *site) error {
 			secret, made, err := signingSecret(command.InOrStdin(), secretFromInput)
@@ -81,6 +86,15 @@ func endpointsCreateCommand() *cobra.Command {
 	return command
 }
 
+// knownProvider refuses an endpoint whose every delivery would be a 404.
+func knownProvider(provider string) error {
+	known := slices.Sorted(maps.Keys(decoders(defaultConfig(), nil)))
+	if !slices.Contains(known, provider) {
+		return exitWith(exitUsage, fmt.Errorf("--provider %s: no connector of that name, want %s", provider, strings.Join(known, " or ")))
+	}
+	return nil
+}
+
 // secretBytesMax bounds what is read as a secret.
 const secretBytesMax = 4096
 
@@ -104,6 +118,9 @@ func endpointsListCommand() *cobra.Command {
 		Use: "list", Short: "List the webhook endpoints of a workspace", Args: usage(cobra.NoArgs),
 		PreRunE: func(*cobra.Command, []string) error { return required(map[string]string{"workspace": workspace}) },
 		RunE: withDirectory(func(command *cobra.Command, _ []string, d *control.Directory, s *site) error {
+			if err := knownWorkspace(d, workspace); err != nil {
+				return err
+			}
 			list := listing{header: "ID\tPROVIDER\tACCOUNT\tMODE\tSECRETS\tCREATED\tREVOKED\tURL"}
 			shown := []shownEndpoint{}
 			for _, e := range d.Endpoints(workspace) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"revstream/connectors"
@@ -40,6 +41,11 @@ func ingestCommand() *cobra.Command {
 // stripeProvider is the {provider} of Stripe's webhooks.
 const stripeProvider = "stripe"
 
+// decoders are the webhook connectors, by the provider in the route.
+func decoders(config Config, registry prometheus.Registerer) map[string]connectors.Decode {
+	return map[string]connectors.Decode{stripeProvider: stripe.New(config.Stripe, registry)}
+}
+
 // ingestTables are the local copies of what acceptance looks up.
 type ingestTables struct {
 	messages, transactions, idempotency *stream.Table
@@ -75,8 +81,7 @@ func (p *process) startIngest() error {
 	server, err := ingest.New(p.config.Ingest, ingest.Dependencies{
 		Producer: producer, Directory: p.directory, Registerer: p.registry, Log: log,
 		Messages: p.tables.messages, Transactions: p.tables.transactions, Idempotency: p.tables.idempotency,
-		// By the provider in the route of the webhook.
-		Decoders: map[string]connectors.Decode{stripeProvider: stripe.New(p.config.Stripe, p.registry)},
+		Decoders: decoders(p.config, p.registry),
 	})
 	if err != nil {
 		return fmt.Errorf("preparing acceptance: %w", err)

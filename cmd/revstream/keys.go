@@ -36,7 +36,10 @@ func keysCreateCommand() *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use: "create", Short: "Create an API key and print it, this once", Long: keysCreateHelp, Args: usage(cobra.NoArgs),
-		PreRunE: func(*cobra.Command, []string) error {
+		PreRunE: func(command *cobra.Command, _ []string) error {
+			if command.Flags().Changed("expires-in") && expiresIn <= 0 {
+				return exitWith(exitUsage, fmt.Errorf("--expires-in %v: the key would never be valid", expiresIn))
+			}
 			return required(map[string]string{"workspace": wanted.Workspace})
 		},
 		RunE: withDirectory(func(command *cobra.Command, _ []string, d *control.Directory, _ *site) error {
@@ -81,6 +84,9 @@ func keysListCommand() *cobra.Command {
 		Use: "list", Short: "List the API keys of a workspace, without their text", Args: usage(cobra.NoArgs),
 		PreRunE: func(*cobra.Command, []string) error { return required(map[string]string{"workspace": workspace}) },
 		RunE: withDirectory(func(command *cobra.Command, _ []string, d *control.Directory, _ *site) error {
+			if err := knownWorkspace(d, workspace); err != nil {
+				return err
+			}
 			keys := d.Keys(workspace)
 			list := listing{header: "ID\tNAME\tSTYLE\tSCOPES\tCREATED\tEXPIRES\tREVOKED", values: keys}
 			for _, key := range keys {
