@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"strings"
@@ -34,6 +35,21 @@ func parseObject(text []byte) (object, error) {
 		return nil, errNotObject
 	}
 	return o, nil
+}
+
+// syntaxDetail says why parseObject failed, without the names of Go's types that
+// the errors of encoding/json have.
+func syntaxDetail(err error) string {
+	if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
+		return fmt.Sprintf("not valid JSON at byte %d: %s", syntax.Offset, syntax.Error())
+	}
+	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) {
+		return "must be a JSON object, not " + wrong.Value
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "not valid JSON: the body ends too early"
+	}
+	return errNotObject.Error()
 }
 
 // value is what is at the first place that is given, nil if none is.

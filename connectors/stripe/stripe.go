@@ -57,7 +57,7 @@ func (s *source) decode(_ context.Context, delivery connectors.Delivery) (connec
 	}
 	envelope, err := parseObject(delivery.Body)
 	if err != nil {
-		return connectors.Decoded{}, &connectors.InvalidError{Code: "invalid_json", Detail: "not a JSON object: " + err.Error()}
+		return connectors.Decoded{}, &connectors.InvalidError{Code: "invalid_json", Detail: syntaxDetail(err)}
 	}
 	decoded := connectors.Decoded{ID: envelope.text("id"), Type: envelope.text("type")}
 	if envelope.text("object") == thinEvent {
@@ -134,6 +134,9 @@ type reader struct {
 	// members that it changed, as they were.
 	object, previous object
 
+	// path is where the members lie that are being read: at the top of the event
+	// first, then in its object.
+	path   string
 	events []revenue.Event
 	fault  *connectors.InvalidError
 }
@@ -159,15 +162,25 @@ func newReader(s *source, delivery *connectors.Delivery, envelope object) *reade
 	if d.created = d.seconds(envelope, "created"); d.created.IsZero() {
 		d.invalid("created", "is required")
 	}
-	if d.about.ID == "" || d.kind == "" {
-		d.invalid("id", "an event has an id and a type")
+	for _, name := range [...]string{"id", "type"} {
+		if _, isText := envelope.value(name).(string); !isText && envelope.value(name) != nil {
+			d.invalid(name, "must be a string")
+		}
+		if envelope.text(name) == "" {
+			d.invalid(name, "is required")
+		}
 	}
+	// From here on members are those of the object.
+	d.path = "data.object."
 	// The first disputes (2013) had no id of their own, one to a charge.
 	if d.object != nil && d.object.text("object") == "dispute" && d.object["id"] == nil {
 		d.object["id"] = d.object["charge"]
 	}
-	if d.object.id("id") == "" {
-		d.invalid("data.object.id", "is required")
+	switch id := d.object.value("id"); {
+	case id != nil && idOf(id) == "":
+		d.invalid("id", "must be a string that is not empty")
+	case id == nil:
+		d.invalid("id", "is required")
 	}
 	return d
 }
@@ -181,7 +194,7 @@ func (d *reader) group(id string) string {
 // a payment or customer.
 func (d *reader) statement(kind revenue.Kind, objectID, groupID string, at time.Time) revenue.Event {
 	if objectID == "" || groupID == "" { // of a refund in a list
-		d.invalid("data.object.id", "is required")
+		d.invalid("id", "is required")
 	}
 	return revenue.Event{
 		Workspace: d.delivery.Workspace, Provider: Provider, Account: d.account, Livemode: d.livemode,
@@ -209,10 +222,10 @@ func (d *reader) checkTime(field string, at time.Time) {
 	}
 }
 
-// invalid records what is wrong with a field.
+// invalid records what is wrong with a field, named from where d.path is.
 func (d *reader) invalid(field, format string, args ...any) {
 	if d.fault == nil {
 		code := "invalid_" + field[strings.LastIndexByte(field, '.')+1:]
-		d.fault = &connectors.InvalidError{Field: field, Code: code, Detail: fmt.Sprintf(format, args...)}
+		d.fault = &connectors.InvalidError{Field: d.path + field, Code: code, Detail: fmt.Sprintf(format, args...)}
 	}
 }
