@@ -66,7 +66,7 @@ func (s *Sink) decode(ctx context.Context, parts []*part) (*work, error) {
 				continue
 			}
 			w.statements = append(w.statements, clickhouse.Statement{Position: position, Event: events[i], Encoded: record.Value})
-			w.gather(p, events[i])
+			w.gather(p, events[i:i+1:i+1])
 		}
 	}
 	return w, nil
@@ -116,15 +116,17 @@ func gravestone(position clickhouse.Position, record *kgo.Record) clickhouse.Sta
 	return clickhouse.Statement{Position: position, Event: revenue.Event{Kind: kindQuarantined, OccurredAt: at, ReceivedAt: at}}
 }
 
-func (w *work) gather(p *part, event revenue.Event) {
-	key := event.GroupKey()
-	g := w.byKey[key]
-	if g == nil {
-		g = &group{key: key, part: p}
-		w.byKey[key] = g
-		w.groups = append(w.groups, g)
+// gather adds a statement to its group. Most groups have one in a batch, which is
+// then not copied: statements are large.
+func (w *work) gather(p *part, statement []revenue.Event) {
+	key := statement[0].GroupKey()
+	if g := w.byKey[key]; g != nil {
+		g.fresh = append(g.fresh, statement[0])
+		return
 	}
-	g.fresh = append(g.fresh, event)
+	g := &group{key: key, part: p, fresh: statement}
+	w.byKey[key] = g
+	w.groups = append(w.groups, g)
 }
 
 // resolve finds out what the ledger lacks: it reads what is known of the groups
