@@ -148,6 +148,25 @@ func TestFieldsKeepTheFirstFault(t *testing.T) {
 	}
 }
 
+// What is too small to be computed is not said to be too large.
+func TestAmountDetails(t *testing.T) {
+	for text, want := range map[string]string{
+		"1e400": "is too large", "1e25": "is too large", strings.Repeat("9", 100): "is too large",
+		"1e-400": "is not a valid amount", "-1E-400": "is not a valid amount", "0." + strings.Repeat("0", 100) + "1": "is not a valid amount",
+	} {
+		for name, read := range map[string]func(*Fields){
+			"amount": func(f *Fields) { f.Amount("a", Value(text), "USD") },
+			"mrr":    func(f *Fields) { f.MRR("a", Value(text), "USD") },
+		} {
+			var fields Fields
+			read(&fields)
+			if err := fields.Err(); err == nil || err.Error() != "a: "+want {
+				t.Errorf("%s of %s: %v, want that it %s", name, text, err, want)
+			}
+		}
+	}
+}
+
 func TestFieldValues(t *testing.T) {
 	fields := Fields{Now: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
 	for _, test := range []struct{ got, want any }{

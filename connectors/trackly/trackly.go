@@ -33,6 +33,8 @@ type Record struct {
 	// OfferID is what the caller named: our id or an external one; maybe empty.
 	OfferID    string
 	OccurredAt time.Time
+	// Imported says that the record itself is marked as history.
+	Imported bool
 }
 
 type recordBody struct {
@@ -41,12 +43,13 @@ type recordBody struct {
 	AttributionType connectors.Value `json:"attribution_type"`
 	OfferID         connectors.Value `json:"offer_id"`
 	Timestamp       connectors.Value `json:"timestamp"`
+	Imported        connectors.Value `json:"imported"`
 }
 
 // ReadRecord reads the JSON of a record whose amount is of the currency. A record
 // without a timestamp occurred now. The error is a *connectors.InvalidError with
-// a code of the contract (invalid_json, invalid_message_id, invalid_offer_id and
-// invalid_timestamp are ours, where the contract has none).
+// a code of the contract (invalid_json, invalid_message_id, invalid_offer_id,
+// invalid_timestamp and invalid_imported are ours, where the contract has none).
 func ReadRecord(text []byte, currency string, now time.Time) (Record, error) {
 	var body recordBody
 	if err := connectors.ReadObject(text, &body); err != nil {
@@ -76,12 +79,14 @@ func ReadRecord(text []byte, currency string, now time.Time) (Record, error) {
 	if at := fields.OccurredAt("timestamp", body.Timestamp); !at.IsZero() {
 		record.OccurredAt = at
 	}
+	record.Imported = fields.Flag("imported", body.Imported)
 	return record, fields.Err()
 }
 
 // Bulk is the body of a bulk request; its records are not read yet.
 type Bulk struct {
-	Records  []connectors.Value
+	Records []connectors.Value
+	// Imported marks all of them as history, whatever they say themselves.
 	Imported bool
 }
 
@@ -123,7 +128,8 @@ type Acceptance struct {
 	// Version orders statements about the fact.
 	Version    int64
 	ReceivedAt time.Time
-	Imported   bool
+	// Imported is said of the whole request.
+	Imported bool
 }
 
 // Event states the record as a one-time charge of its own group.
@@ -135,7 +141,7 @@ func (r Record) Event(a Acceptance, resolved Resolution) revenue.Event {
 		Amount: r.Amount, Currency: r.Currency, Billing: revenue.BillingOneTime,
 		Dimensions: revenue.Dimensions{
 			Message: r.MessageID, Offer: resolved.OfferID, Contact: resolved.ContactID, Campaign: resolved.Campaign,
-			AttributionType: r.AttributionType, ExternalID: a.RevenueID, Imported: a.Imported,
+			AttributionType: r.AttributionType, ExternalID: a.RevenueID, Imported: a.Imported || r.Imported,
 		},
 		Delivery: revenue.Delivery{ID: a.RevenueID, Type: "revenue", Integration: a.Integration},
 	}
