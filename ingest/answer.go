@@ -204,6 +204,9 @@ func (a answer) write(c *fiber.Ctx) error {
 	if a.retryAfter > 0 {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(seconds(a.retryAfter)))
 	}
+	if a.status == http.StatusUnauthorized {
+		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="revstream"`)
+	}
 	if a.replayed {
 		c.Set(headerReplayed, "true")
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/valyala/fasthttp"
 )
 
 // NewApp makes the fiber app that Routes are mounted on; other roles may mount
@@ -13,7 +15,12 @@ import (
 // changes under the reader; and its errors (no such route, wrong method, body too
 // large) have the shape of the contract that the path belongs to.
 func NewApp(cfg Config) *fiber.App {
-	return fiber.New(fiber.Config{
+	chunkedPaths, err := lru.New[*fasthttp.RequestHeader, string](chunkedPathsMax)
+	if err != nil {
+		panic("make memory of chunked requests: " + err.Error()) // for a size that is not positive only
+	}
+	faults := &appErrors{bodyBytesMax: cfg.BodyBytesMax, chunkedPaths: chunkedPaths}
+	app := fiber.New(fiber.Config{
 		AppName:               "revstream",
 		Immutable:             true,
 		BodyLimit:             cfg.BodyBytesMax,
@@ -21,18 +28,54 @@ func NewApp(cfg Config) *fiber.App {
 		WriteTimeout:          cfg.WriteTimeout,
 		IdleTimeout:           cfg.IdleTimeout,
 		DisableStartupMessage: true,
-		ErrorHandler:          handleError,
+		ErrorHandler:          faults.handle,
 	})
+	app.Server().HeaderReceived = faults.remember
+	return app
 }
 
-// handleError answers what no handler of ours has answered.
-func handleError(c *fiber.Ctx, err error) error {
+// chunkedPathsMax bounds how many requests of unknown length are remembered at
+// once. Beyond it, one that turns out too large has the shape of an unknown path.
+const chunkedPathsMax = 1024
+
+// chunkedLength is fasthttp's length of a body that comes in chunks.
+const chunkedLength = -1
+
+// appErrors answers what no handler of ours has answered.
+type appErrors struct {
+	bodyBytesMax int
+	// chunkedPaths are those of requests whose length is not known when they begin:
+	// fasthttp forgets everything of a request before it says that its chunks are
+	// too many. A connection reads into one header at a time, and into the same
+	// until the answer is written.
+	chunkedPaths *lru.Cache[*fasthttp.RequestHeader, string]
+}
+
+// remember keeps the path of a request whose header has been read. It changes no
+// limits.
+func (e *appErrors) remember(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if header.ContentLength() == chunkedLength {
+		path, _, _ := strings.Cut(string(header.RequestURI()), "?")
+		e.chunkedPaths.Add(header, path)
+	}
+	return fasthttp.RequestConfig{}
+}
+
+func (e *appErrors) handle(c *fiber.Ctx, err error) error {
 	f := &failure{status: http.StatusInternalServerError, code: "internal_error", detail: "The request could not be served."}
+	path := c.Path()
 	var known *fiber.Error
-	if errors.As(err, &known) {
+	switch {
+	case errors.As(err, &known) && known.Code == http.StatusRequestEntityTooLarge:
+		f = tooLarge(e.bodyBytesMax)
+		header := &c.Context().Request.Header
+		if chunked, remembered := e.chunkedPaths.Peek(header); remembered && len(header.Host()) == 0 {
+			path = chunked
+		}
+	case known != nil:
 		f.status, f.code, f.detail = known.Code, codeOf(known.Code), known.Message
 	}
-	return shapeOf(c.Path())(f).write(c)
+	return shapeOf(path)(f).write(c)
 }
 
 // codeOf makes a code of a status: 405 is method_not_allowed.

@@ -75,6 +75,11 @@ func (l *limits) take(key control.Key, now time.Time) quota {
 // earlier revisions, which most clients read.
 func (q quota) show(c *fiber.Ctx) {
 	reset := int(math.Ceil(float64(q.burst-q.remaining) / q.rate)) // seconds until full
+	if !q.allowed {
+		// Callers come back at the later of the two, and there is no use in waiting
+		// until all of it is there.
+		reset = seconds(q.retryAfter)
+	}
 	window := max(1, int(math.Ceil(float64(q.burst)/q.rate)))
 	c.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, q.burst, window))
 	c.Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%d`, q.remaining, reset))

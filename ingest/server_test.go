@@ -75,7 +75,11 @@ func TestKeysInEveryHeader(t *testing.T) {
 	for _, header := range [][2]string{
 		{"X-Api-Key", ""}, {"X-Api-Key", "wrong"}, {"Authorization", "Basic " + s.keys.secret}, {"Authorization", s.keys.secret}, {"Authorization", "Bearer "},
 	} {
-		s.call(http.MethodPost, "/v1/events", order, header[0], header[1]).expect(t, 401,
+		answer := s.call(http.MethodPost, "/v1/events", order, header[0], header[1])
+		if answer.header.Get("WWW-Authenticate") != `Bearer realm="revstream"` {
+			t.Errorf("WWW-Authenticate %q", answer.header.Get("WWW-Authenticate"))
+		}
+		answer.expect(t, 401,
 			`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The API key is missing, unknown or revoked.","code":"unauthorized"}`)
 	}
 	for _, key := range []string{s.keys.public, s.keys.reading, s.keys.installation} {
@@ -103,8 +107,10 @@ func TestRateLimit(t *testing.T) {
 	}
 	limited := send()
 	limited.expect(t, 429, `{"success":false,"code":"rate_limited","error":"Too many requests with this API key."}`)
-	if limited.header.Get("Retry-After") != "1" {
-		t.Errorf("Retry-After %q", limited.header.Get("Retry-After"))
+	// The two ways of saying when to come back agree.
+	if limited.header.Get("Retry-After") != "1" || limited.header.Get("RateLimit") != `"default";r=0;t=1` || limited.header.Get("RateLimit-Reset") != "1" ||
+		limited.header.Get("RateLimit-Policy") != `"default";q=2;w=2` {
+		t.Errorf("headers of a 429: %v", limited.header)
 	}
 	if answer := s.post("/v2/revenue", `{}`); answer.status != 400 {
 		t.Errorf("another key: %d", answer.status)
@@ -131,9 +137,9 @@ func TestErrorsOfTheApp(t *testing.T) {
 		{"GET", "/api/v2/revenue", "", 405, `{"success":false,"code":"method_not_allowed","error":"Method Not Allowed"}`},
 		{"PATCH", transactions, "", 405, `{"success":false,"error":"method_not_allowed","message":"Method Not Allowed"}`},
 		{"PUT", ingestPath, "", 405, `{"error":"Method Not Allowed"}`},
-		{"POST", "/v1/events", large, 413, `{"type":"about:blank","title":"Request Entity Too Large","status":413,"detail":"Request Entity Too Large","code":"request_entity_too_large"}`},
-		{"POST", "/v2/revenue", large, 413, `{"success":false,"code":"request_entity_too_large","error":"Request Entity Too Large"}`},
-		{"POST", transactions, large, 413, `{"success":false,"error":"request_entity_too_large","message":"Request Entity Too Large"}`},
+		{"POST", "/v1/events", large, 413, `{"type":"about:blank","title":"Request Entity Too Large","status":413,"detail":"The body is larger than 1024 bytes.","code":"body_too_large"}`},
+		{"POST", "/v2/revenue", large, 413, `{"success":false,"code":"body_too_large","error":"The body is larger than 1024 bytes."}`},
+		{"POST", transactions, large, 413, `{"success":false,"error":"body_too_large","message":"The body is larger than 1024 bytes."}`},
 	} {
 		s.send(base, test.method, test.path, test.body).expect(t, test.status, test.answer)
 	}
@@ -142,7 +148,14 @@ func TestErrorsOfTheApp(t *testing.T) {
 // send is call over a connection, with the secret key.
 func (s *service) send(base, method, path, body string) response {
 	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), method, base+path, strings.NewReader(body))
+	return s.sendFrom(base, method, path, strings.NewReader(body))
+}
+
+// sendFrom is send of a body that comes in chunks unless the reader says its
+// length.
+func (s *service) sendFrom(base, method, path string, body io.Reader) response {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), method, base+path, body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -151,7 +164,32 @@ func (s *service) send(base, method, path, body string) response {
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}
+	declared(s.t, method, path, answer.StatusCode)
 	return read(s.t, answer)
+}
+
+// TestTooLarge: one limit, one code, however the body comes.
+func TestTooLarge(t *testing.T) {
+	s := start(t, settings{ingest: func(c *cfg) { c.BodyBytesMax = 1024 }})
+	base, large := s.listen(), strings.Repeat(" ", 2000)
+	for _, test := range []struct{ method, path, answer string }{
+		{"POST", "/v1/events", `{"type":"about:blank","title":"Request Entity Too Large","status":413,"detail":"The body is larger than 1024 bytes.","code":"body_too_large"}`},
+		{"POST", "/v2/revenue", `{"success":false,"code":"body_too_large","error":"The body is larger than 1024 bytes."}`},
+		{"POST", "/api/v2/revenue/bulk?x=1", `{"success":false,"code":"body_too_large","error":"The body is larger than 1024 bytes."}`},
+		{"PUT", transactions, `{"success":false,"error":"body_too_large","message":"The body is larger than 1024 bytes."}`},
+		{"DELETE", transactions, `{"success":false,"error":"body_too_large","message":"The body is larger than 1024 bytes."}`},
+		{"POST", ingestPath, `{"error":"The body is larger than 1024 bytes."}`},
+	} {
+		for name, body := range map[string]io.Reader{"length known": strings.NewReader(large), "chunked": struct{ io.Reader }{strings.NewReader(large)}} {
+			answer := s.sendFrom(base, test.method, test.path, body)
+			if answer.status != 413 || answer.body != test.answer {
+				t.Errorf("%s %s, %s: got %d %s\nwant %s", test.method, test.path, name, answer.status, answer.body, test.answer)
+			}
+		}
+	}
+	if answer := s.sendFrom(base, "POST", "/v1/events", struct{ io.Reader }{strings.NewReader(order)}); answer.status != 202 {
+		t.Errorf("chunked and small enough: %d %s", answer.status, answer.body)
+	}
 }
 
 func read(t *testing.T, answer *http.Response) response {

@@ -122,6 +122,7 @@ func (s *service) call(method, path, body string, headers ...string) response {
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}
+	declared(s.t, method, path, answer.StatusCode)
 	return read(s.t, answer)
 }
 

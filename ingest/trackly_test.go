@@ -69,6 +69,7 @@ func TestTracklyRevenueFaults(t *testing.T) {
 		{`{"message_id":"a1b2c3d4","revenue":-1,"attribution_type":"sale"}`, `{"success":false,"code":"invalid_revenue","error":"revenue must be a number greater than or equal to 0"}`},
 		{`{"message_id":"a1b2c3d4","revenue":24.999,"attribution_type":"sale"}`, `{"success":false,"code":"invalid_revenue","error":"revenue must have no more decimals than USD has (2): 24.999 cannot be stored exactly"}`},
 		{`{"message_id":"a1b2c3d4","revenue":1e400,"attribution_type":"sale"}`, `{"success":false,"code":"invalid_revenue","error":"revenue is too large"}`},
+		{`{"message_id":"a1b2c3d4","revenue":1e-400,"attribution_type":"sale"}`, `{"success":false,"code":"invalid_revenue","error":"revenue is not a valid amount"}`},
 		{`{"message_id":"a1b2c3d4","revenue":1,"attribution_type":"view"}`, `{"success":false,"code":"invalid_attribution_type","error":"attribution_type must be one of: sale, click, send"}`},
 		{`{"message_id":"unknown0","revenue":1,"attribution_type":"sale"}`, `{"success":false,"code":"message_not_found","error":"No message exists with the given ID."}`},
 		{`{"message_id":"nocontac","revenue":1,"attribution_type":"sale"}`, `{"success":false,"code":"contact_not_found","error":"The contact associated with the message could not be found."}`},
@@ -129,6 +130,31 @@ func TestTracklyBulk(t *testing.T) {
 	if cash[revenue.EntryPurchase] != 2*3749+30 || imported != 2 {
 		t.Errorf("cash %v, %d imported", cash, imported)
 	}
+}
+
+// A record may say that it is history, and so may the request for all of them.
+func TestTracklyImported(t *testing.T) {
+	s := start(t, settings{})
+	s.messages()
+	record := func(imported string) string {
+		return `{"message_id":"a1b2c3d4","revenue":1,"attribution_type":"sale","imported":` + imported + `}`
+	}
+	for request, want := range map[string]int{"": 1, `"imported":false,`: 1, `"imported":true,`: 3} {
+		before := len(s.published())
+		s.post("/v2/revenue/bulk", `{`+request+`"records":[`+record("true")+`,`+record("false")+`,`+record("null")+`,`+record(`"yes"`)+`]}`).
+			expect(t, 201, `{"success_count":3,"error_count":1,"total_revenue":3.00,"errors":[{"index":3,"code":"invalid_imported","error":"imported must be true or false, not a string"}]}`)
+		marked := 0
+		for _, event := range s.published()[before:] {
+			if event.Imported {
+				marked++
+			}
+		}
+		if marked != want {
+			t.Errorf("request %q: %d marked, want %d", request, marked, want)
+		}
+	}
+	s.post("/v2/revenue/bulk", `{"imported":"yes","records":[`+record("true")+`]}`).
+		expect(t, 400, `{"success":false,"code":"invalid_imported","error":"imported must be true or false, not a string"}`)
 }
 
 func TestTracklyBulkLimits(t *testing.T) {
