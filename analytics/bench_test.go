@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -47,8 +48,12 @@ func benchApp(b *testing.B) (*fiber.App, *clickhouse.Store) {
 	if *benchDir != "" {
 		b.Cleanup(func() {
 			_ = store.Close()
-			if err := engine.Stop(b.Context()); err != nil {
-				b.Log(err)
+			// The benchmark's own context is cancelled by now, and the engine is to
+			// stop in order.
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if err := engine.Stop(ctx); err != nil {
+				b.Error(err)
 			}
 		})
 	}

@@ -1,5 +1,5 @@
 -- Entries [%[2]d, %[3]d) of a made-up workspace, evenly over two years up to
--- 2026-07-01, in the order of time as they would arrive: 3 providers, 2 currencies,
+-- 2026-07-01T12:00, in the order of time as they would arrive: 3 providers, 2 currencies,
 -- 4 slices, every kind. Every hundredth entry was corrected once: three rows.
 INSERT INTO %[1]s.ledger
     (topic_id, slice, epoch, offset, row, sign, known_at, workspace, fact_group, fact, object_id, version, family, kind,
@@ -34,7 +34,7 @@ SELECT
 FROM
 (
     SELECT number AS n, cityHash64(number, 'h') AS h, kinds[h %% 40 + 1] AS kind,
-        toDateTime64('2024-07-01 00:00:00', 6, 'UTC') + toIntervalMicrosecond(intDiv(n * toInt128(63072000000000), %[5]d)) AS occurred_at,
+        toDateTime64('2024-07-01 12:00:00', 6, 'UTC') + toIntervalMicrosecond(intDiv(n * toInt128(63072000000000), %[5]d)) AS occurred_at,
         arrayJoin(if(n %% 100 = 3, [(1, 0), (-1, 0), (1, 1)], [(1, 0)])) AS change, change.1 AS sign, change.2 AS corrected
     FROM numbers(%[2]d, %[3]d - %[2]d)
 )
