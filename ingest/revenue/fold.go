@@ -19,13 +19,16 @@ func fold(standing map[string]*statement) []Entry {
 type groupFacts map[Kind][]*statement
 
 func sortStanding(standing map[string]*statement) groupFacts {
-	group := make(groupFacts, 4)
+	group := make(groupFacts, min(len(standing), len(Kinds)))
 	for _, s := range standing {
 		if !s.Deleted {
 			group[s.Kind] = append(group[s.Kind], s)
 		}
 	}
 	for _, facts := range group {
+		if len(facts) == 1 {
+			continue
+		}
 		slices.SortFunc(facts, func(a, b *statement) int {
 			return cmp.Or(a.OccurredAt.Compare(b.OccurredAt), cmp.Compare(a.fact, b.fact))
 		})
@@ -56,10 +59,22 @@ func (s *statement) recurring() bool {
 	return s.Recurring || s.Subscription != "" && s.Billing != BillingOneTime
 }
 
+// reversals are the facts that are about a payment, and the direction of their flow.
+var reversals = [...]struct {
+	kind      Kind
+	entry     EntryKind
+	direction int64
+}{
+	{KindRefund, EntryRefund, -1}, {KindRefundTotal, EntryRefund, -1},
+	{KindDispute, EntryDispute, -1}, {KindDisputeReversal, EntryDisputeReversal, 1}, {KindFee, EntryFee, -1},
+}
+
 func (g groupFacts) cash() []Entry {
 	var entries []Entry
-	originals := g.originals()
-	paid := map[string]bool{} // subscriptions that have had a positive charge
+	var paid map[string]bool // subscriptions that have had a positive charge
+	if len(g[KindCharge]) > 0 {
+		paid = make(map[string]bool, 1)
+	}
 	for _, s := range g[KindCharge] {
 		amount := s.Amount - g.linked(s)
 		if !s.settled() || amount < 0 || amount == 0 && s.Amount > 0 {
@@ -75,14 +90,11 @@ func (g groupFacts) cash() []Entry {
 		g.attribute(&entry, entry.ObjectID)
 		entries = append(entries, entry)
 	}
-	for _, reversal := range [...]struct {
-		kind      Kind
-		entry     EntryKind
-		direction int64
-	}{
-		{KindRefund, EntryRefund, -1}, {KindRefundTotal, EntryRefund, -1},
-		{KindDispute, EntryDispute, -1}, {KindDisputeReversal, EntryDisputeReversal, 1}, {KindFee, EntryFee, -1},
-	} {
+	var originals map[string]originalFacts
+	for _, reversal := range reversals {
+		if len(g[reversal.kind]) > 0 && originals == nil {
+			originals = g.originals()
+		}
 		for _, s := range g[reversal.kind] {
 			if entry, moved := g.reversal(s, reversal.entry, reversal.direction, originals); moved {
 				entries = append(entries, entry)
@@ -253,15 +265,21 @@ func (d *Dimensions) inherit(from *Dimensions) {
 	}
 }
 
-// markers are the lifecycle entries that sources declare as such.
+// declared are the lifecycle events that sources state as such.
+var declared = [...]struct {
+	kind  Kind
+	entry EntryKind
+}{
+	{KindTrialStart, EntryTrialStart}, {KindTrialConversion, EntryTrialConversion},
+	{KindCancellation, EntryCancellation}, {KindExpiration, EntryExpiration},
+}
+
+// markers are the lifecycle entries of declared events.
 func (g groupFacts) markers() []Entry {
 	var entries []Entry
-	for kind, entryKind := range map[Kind]EntryKind{
-		KindTrialStart: EntryTrialStart, KindTrialConversion: EntryTrialConversion,
-		KindCancellation: EntryCancellation, KindExpiration: EntryExpiration,
-	} {
-		for _, s := range g[kind] {
-			entry := s.entry(entryKind)
+	for _, marker := range declared {
+		for _, s := range g[marker.kind] {
+			entry := s.entry(marker.entry)
 			entry.Recurring = true
 			entries = append(entries, entry)
 		}

@@ -31,6 +31,9 @@ type worth struct {
 }
 
 func (g groupFacts) state() []Entry {
+	if len(g[KindSubscription])+len(g[KindPeriod])+len(g[KindMRRDelta]) == 0 {
+		return nil
+	}
 	var w worth
 	for _, points := range bySubscription(g[KindSubscription]) {
 		w.subscription(points)
