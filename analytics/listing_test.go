@@ -63,6 +63,33 @@ func TestPaging(t *testing.T) {
 	}
 }
 
+// Corrections and deletions in the hours that a range divides are not counted when
+// a page is looked for.
+func TestPagingOverCorrections(t *testing.T) {
+	f := newFixture(t)
+	var events []revenue.Event
+	for n := range 6 {
+		first, last := fmt.Sprintf("2026-03-01T10:%d0:00Z", n), fmt.Sprintf("2026-03-05T10:%d0:00Z", n)
+		events = append(events, charge(fmt.Sprint("a", n), first, 1), charge(fmt.Sprint("a", n), first, 2, version(2, "2026-03-06T00:00:00Z")),
+			charge(fmt.Sprint("b", n), last, 1), charge(fmt.Sprint("m", n), fmt.Sprintf("2026-03-03T0%d:00:00Z", n), 1))
+	}
+	events = append(events, charge("b3", "2026-03-05T10:30:00Z", 1, version(2, "2026-03-06T00:00:00Z"), deleted))
+	f.write(events...)
+	// a0 lies before the range and b5 behind it.
+	period := Period{at("2026-03-01T10:05:00Z"), at("2026-03-05T10:45:00Z")}
+	want := naiveItems(believed(events), period, "", contractKinds)
+	if len(want) != 5+6+4 {
+		t.Fatalf("%d items", len(want))
+	}
+	for page := range want {
+		answer := get[RevenueAnswer](f, PathRevenue, fmt.Sprintf("workspaceSlug=acme&since=%s&until=%s&sortOrder=asc&limit=1&page=%d",
+			escape(period.Since), escape(period.Until), page+1))
+		if got := itemsOf(answer.Items); len(got) != 1 || got[0] != want[page] {
+			t.Errorf("page %d: %v, want %s", page+1, got, want[page])
+		}
+	}
+}
+
 // The newest page is read without counting if the last hour of the range fills it.
 func TestNewestPage(t *testing.T) {
 	f := newFixture(t)

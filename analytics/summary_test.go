@@ -196,7 +196,9 @@ func TestSummaryOfCurrencies(t *testing.T) {
 		state("e", "2026-01-10T00:00:00Z", 2000, in("EUR")),
 		state("k", "2026-01-10T00:00:00Z", 333, in("KWD")),
 	)
+	f.rate("2026-01-02", "EUR", "USD", "9") // before the last one that counts
 	f.rate("2026-01-10", "EUR", "USD", "1.1")
+	f.rate("2026-01-03", "EUR", "USD", "8")
 	f.rate("2026-01-12", "EUR", "USD", "1.3")
 	f.rate("2026-01-12", "EUR", "USD", "1.2") // corrected
 	f.rate("2025-12-01", "EUR", "JPY", "160")
