@@ -118,14 +118,20 @@ func wrap(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// sweepBatchMax bounds what one sweep drops, so that it stays short.
+// sweepBatchMax bounds what is dropped at once, so that nothing waits for long.
 const sweepBatchMax = 10_000
 
-// Sweep drops answers older than IdempotencyTTL and returns how many; at most
-// 10,000 at once. Several nodes may sweep: dropping twice is dropping once.
+// Sweep drops all answers older than IdempotencyTTL and returns how many. Several
+// nodes may sweep: dropping twice is dropping once.
 func (s *Server) Sweep(ctx context.Context) (int, error) {
-	dropped, err := s.Idempotency.Expire(ctx, s.Now().Add(-s.cfg.IdempotencyTTL), sweepBatchMax)
-	return dropped, wrap("drop old idempotency keys", err)
+	total := 0
+	for {
+		dropped, err := s.Idempotency.Expire(ctx, s.Now().Add(-s.cfg.IdempotencyTTL), sweepBatchMax)
+		total += dropped
+		if err != nil || dropped < sweepBatchMax {
+			return total, wrap("drop old idempotency keys", err)
+		}
+	}
 }
 
 // keySet is the set of keys being served by this process.
