@@ -7,8 +7,8 @@ import (
 
 // fold derives what the standing statements of one group come to. It is pure:
 // the same set gives the same entries. Their order is of no meaning.
-func fold(standing map[string]*statement) []Entry {
-	group := sortStanding(standing)
+func fold(stand standing) []Entry {
+	group := sortStanding(stand)
 	entries := group.cash()
 	entries = append(entries, group.markers()...)
 	return append(entries, group.state()...)
@@ -18,9 +18,9 @@ func fold(standing map[string]*statement) []Entry {
 // out, each slice in order of occurrence (ties by fact).
 type groupFacts map[Kind][]*statement
 
-func sortStanding(standing map[string]*statement) groupFacts {
-	group := make(groupFacts, min(len(standing), len(Kinds)))
-	for _, s := range standing {
+func sortStanding(stand standing) groupFacts {
+	group := make(groupFacts, min(len(stand), len(Kinds)))
+	for _, s := range stand {
 		if !s.Deleted {
 			group[s.Kind] = append(group[s.Kind], s)
 		}

@@ -155,14 +155,14 @@ func Ledger(events []Event) []LedgerRow {
 	if len(events) == 1 {
 		return single(&events[0])
 	}
-	rows, _ := advance(map[string]*statement{}, map[uint64]*counted{}, distinct(events))
+	rows, _ := advance(standing{}, map[uint64]*counted{}, distinct(events))
 	return rows
 }
 
 // single is the ledger of one statement: by far the most frequent group.
 func single(event *Event) []LedgerRow {
 	s := &statement{Event: event, fact: event.FactID()}
-	entries := fold(map[string]*statement{s.fact: s})
+	entries := fold(standing{s.fact: s})
 	rows := make([]LedgerRow, len(entries))
 	for i := range entries {
 		rows[i] = LedgerRow{Entry: entries[i], RowID: entries[i].RowID(), Sign: 1, KnownAt: event.ReceivedAt}
@@ -172,22 +172,18 @@ func single(event *Event) []LedgerRow {
 
 // advance takes statements in, in order of their received times, and returns the
 // rows that each moment adds.
-func advance(standing map[string]*statement, believed map[uint64]*counted, statements []statement) ([]LedgerRow, map[uint64]*counted) {
+func advance(stand standing, believed map[uint64]*counted, statements []statement) ([]LedgerRow, map[uint64]*counted) {
 	var rows []LedgerRow
 	for i := 0; i < len(statements); {
 		knownAt := statements[i].ReceivedAt
 		changed := false
 		for ; i < len(statements) && statements[i].ReceivedAt.Equal(knownAt); i++ {
-			s := &statements[i]
-			if held := standing[s.fact]; held == nil || s.supersedes(held) {
-				standing[s.fact] = s
-				changed = true
-			}
+			changed = stand.take(&statements[i]) || changed
 		}
 		if !changed {
 			continue
 		}
-		next := count(fold(standing))
+		next := count(fold(stand))
 		rows = appendDifference(rows, next, believed, knownAt)
 		believed = next
 	}
@@ -201,14 +197,12 @@ func advance(standing map[string]*statement, believed map[uint64]*counted, state
 // or is a repeat; otherwise the whole Ledger has to be compared.
 func Advance(known, fresh []Event, held Held) (rows []LedgerRow, ok bool) {
 	before := distinct(known)
-	standing := make(map[string]*statement, len(before)+len(fresh))
+	stand := make(standing, len(before)+len(fresh))
 	repeats := make(map[Digest]bool, len(before))
 	var latest time.Time
 	for i := range before {
 		s := &before[i]
-		if stands := standing[s.fact]; stands == nil || s.supersedes(stands) {
-			standing[s.fact] = s
-		}
+		stand.take(s)
 		repeats[s.digest] = true
 		latest = s.ReceivedAt // distinct sorts by it
 	}
@@ -222,11 +216,11 @@ func Advance(known, fresh []Event, held Held) (rows []LedgerRow, ok bool) {
 			after = append(after, s)
 		}
 	}
-	believed := count(fold(standing))
+	believed := count(fold(stand))
 	if !comesTo(held, believed) {
 		return nil, false
 	}
-	rows, _ = advance(standing, believed, after)
+	rows, _ = advance(stand, believed, after)
 	return rows, true
 }
 
@@ -252,15 +246,12 @@ func comesTo(held Held, believed map[uint64]*counted) bool {
 
 // Fold is what a group's statements come to now.
 func Fold(events []Event) []Entry {
-	standing := map[string]*statement{}
+	stand := standing{}
 	statements := distinct(events)
 	for i := range statements {
-		s := &statements[i]
-		if held := standing[s.fact]; held == nil || s.supersedes(held) {
-			standing[s.fact] = s
-		}
+		stand.take(&statements[i])
 	}
-	return fold(standing)
+	return fold(stand)
 }
 
 // counted is an entry and how often it is believed; two statements can come to

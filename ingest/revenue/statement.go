@@ -32,11 +32,7 @@ func (e *Event) Digest() Digest {
 // same fact: the higher version does, and between equal versions the greater
 // digest, so that every reader chooses the same whatever order it read them in.
 func Supersedes(a, b *Event) bool {
-	if a.Version != b.Version {
-		return a.Version > b.Version
-	}
-	da, db := a.Digest(), b.Digest()
-	return bytes.Compare(da[:], db[:]) > 0
+	return (&statement{Event: a, digest: a.Digest()}).supersedes(&statement{Event: b, digest: b.Digest()})
 }
 
 // statement is an event with its digest and fact, computed once.
@@ -51,6 +47,18 @@ func (s *statement) supersedes(other *statement) bool {
 		return s.Version > other.Version
 	}
 	return bytes.Compare(s.digest[:], other.digest[:]) > 0
+}
+
+// standing is the statement of each fact that stands.
+type standing map[string]*statement
+
+// take lets a statement stand if it supersedes what does, and reports whether.
+func (st standing) take(s *statement) bool {
+	if held := st[s.fact]; held != nil && !s.supersedes(held) {
+		return false
+	}
+	st[s.fact] = s
+	return true
 }
 
 // distinct drops repeated deliveries of one statement, keeping the earliest
