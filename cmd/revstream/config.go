@@ -53,6 +53,10 @@ type ProcessConfig struct {
 	StopTimeout time.Duration `koanf:"stop_timeout"`
 	// TrimInterval is how often the embedded broker forgets what is stored.
 	TrimInterval time.Duration `koanf:"trim_interval"`
+	// EngineBackoffMax is the longest wait before an embedded ClickHouse that does
+	// not stay up is started once more. The first wait is 200 ms, each next one
+	// twice as long.
+	EngineBackoffMax time.Duration `koanf:"engine_backoff_max"`
 }
 
 // defaultConfig is for one machine: embedded engines, loopback only.
@@ -64,6 +68,8 @@ func defaultConfig() Config {
 			GarbagePercent: 75,
 			StopTimeout:    30 * time.Second,
 			TrimInterval:   30 * time.Second,
+
+			EngineBackoffMax: 15 * time.Second,
 		},
 		Log:        defaultLogConfig(),
 		HTTP:       defaultHTTPConfig(),
@@ -126,6 +132,7 @@ func (c Config) Validate() error {
 	check(c.Process.GarbagePercent >= 10, "process.garbage_percent %d is below 10", c.Process.GarbagePercent)
 	check(c.Process.StopTimeout >= time.Second, "process.stop_timeout %v is shorter than a second", c.Process.StopTimeout)
 	check(c.Process.TrimInterval >= time.Second, "process.trim_interval %v is shorter than a second", c.Process.TrimInterval)
+	check(c.Process.EngineBackoffMax >= engineBackoffMin, "process.engine_backoff_max %v is shorter than the first wait of %v", c.Process.EngineBackoffMax, engineBackoffMin)
 	check(!embeddedClickHouse || c.ClickHouse.Engine == clickhouse.EnginePlain,
 		"clickhouse.engine %q needs a cluster: the embedded engine has plain tables only", c.ClickHouse.Engine)
 	c.checkRelations(check)
@@ -138,6 +145,9 @@ func (c Config) checkRelations(check func(holds bool, format string, args ...any
 		"sink.batch_wait_max %v + clickhouse.insert_timeout %v is not less than sink.rebalance_timeout %v: "+
 			"a member that has been replaced could still be inserting",
 		c.Sink.BatchWaitMax, c.ClickHouse.InsertTimeout, c.Sink.RebalanceTimeout)
+	check(c.Kafka.HeartbeatInterval*3 <= c.Sink.SessionTimeout,
+		"kafka.heartbeat_interval %v is more than a third of sink.session_timeout %v: a late one would look like a death",
+		c.Kafka.HeartbeatInterval, c.Sink.SessionTimeout)
 	check(c.ClickHouse.InsertTimeout <= c.Sink.StoreTimeout,
 		"clickhouse.insert_timeout %v is longer than sink.store_timeout %v, which bounds it", c.ClickHouse.InsertTimeout, c.Sink.StoreTimeout)
 	check(c.Query.QueryTimeout <= c.ClickHouse.QueryTimeout,

@@ -23,19 +23,16 @@ const (
 	usualHTTPPort   = 8123
 )
 
-// The wait before an engine that ended by itself is started again: it doubles
-// from the first to the second as long as it does not stay up.
-const (
-	engineBackoffMin = 200 * time.Millisecond
-	engineBackoffMax = 15 * time.Second
-)
+// engineBackoffMin is the first wait before an engine that ended by itself is
+// started again; see ProcessConfig.EngineBackoffMax.
+const engineBackoffMin = 200 * time.Millisecond
 
 // engineSteady is how long an engine must have run for its end to count as a
 // first one again.
 const engineSteady = time.Minute
 
-// engineCommand is the child process: not for people.
-func engineCommand() *cobra.Command {
+// engineChildCommand is the child process: not for people.
+func engineChildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: embedded.ChildCommand, Hidden: true, DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -52,15 +49,16 @@ type engineKeeper struct {
 	log     *zap.Logger
 	metrics *engineMetrics
 
-	config  embedded.Config // with the ports that the first start found
-	first   *embedded.Engine
-	stopped chan struct{} // closed by stop
-	ended   chan error    // the outcome of stopping the last engine
+	config     embedded.Config // with the ports that the first start found
+	backoffMax time.Duration
+	first      *embedded.Engine
+	stopped    chan struct{} // closed by stop
+	ended      chan error    // the outcome of stopping the last engine
 }
 
 // keepEngine starts the engine and returns when it answers. With ports of 0 in
 // config it takes the usual ones if they are free, and any others if not.
-func keepEngine(ctx context.Context, config embedded.Config, metrics *engineMetrics, log *zap.Logger) (*engineKeeper, error) {
+func keepEngine(ctx context.Context, config embedded.Config, backoffMax time.Duration, metrics *engineMetrics, log *zap.Logger) (*engineKeeper, error) {
 	usual := config
 	usual.NativePort = usualIfFree(ctx, config.ListenHost, config.NativePort, usualNativePort)
 	usual.HTTPPort = usualIfFree(ctx, config.ListenHost, config.HTTPPort, usualHTTPPort)
@@ -79,7 +77,7 @@ func keepEngine(ctx context.Context, config embedded.Config, metrics *engineMetr
 		return nil, errors.Join(err, engine.Stop(ctx))
 	}
 	keeper := &engineKeeper{
-		log: log, metrics: metrics, config: config, first: engine,
+		log: log, metrics: metrics, config: config, backoffMax: backoffMax, first: engine,
 		stopped: make(chan struct{}), ended: make(chan error, 1),
 	}
 	metrics.up.Set(1)
@@ -97,7 +95,7 @@ func (p *process) startEngine(ctx context.Context) error {
 	if p.demo != nil {
 		config.Readers = append(config.Readers, p.demo.reader(p.config.ClickHouse.Database))
 	}
-	keeper, err := keepEngine(ctx, config, newEngineMetrics(p.registry), p.log.Named("engine"))
+	keeper, err := keepEngine(ctx, config, p.config.Process.EngineBackoffMax, newEngineMetrics(p.registry), p.log.Named("engine"))
 	if err != nil {
 		return err
 	}
@@ -147,7 +145,7 @@ func (k *engineKeeper) restart(backoff *time.Duration) *embedded.Engine {
 			return nil
 		case <-time.After(*backoff):
 		}
-		*backoff = min(2**backoff, engineBackoffMax)
+		*backoff = min(2**backoff, k.backoffMax)
 		engine, err := embedded.Start(context.Background(), k.config, k.log) // bounded by its StartTimeout
 		if err == nil {
 			return engine

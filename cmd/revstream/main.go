@@ -58,11 +58,11 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitWith(exitUsage, err) })
 	addConfigFlags(root.PersistentFlags())
 	root.AddCommand(
-		runCommand(), ingestCommand(), sinkCommand(), queryCommand(),
+		runCommand(), ingestCommand(), sinkCommand(), queryCommand(), brokerCommand(), engineCommand(),
 		migrateCommand(), checkCommand(), rebuildCommand(),
 		keysCommand(), workspacesCommand(), endpointsCommand(), deadLettersCommand(),
 		simulateCommand(),
-		configCommand(), versionCommand(), engineCommand(),
+		configCommand(), versionCommand(), engineChildCommand(),
 	)
 	return root
 }

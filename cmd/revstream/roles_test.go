@@ -110,6 +110,18 @@ func TestRolesNeedEngines(t *testing.T) {
 	}
 }
 
+// TestEnginesNeedToBeOurs refuses to run an embedded engine that the configuration
+// says is somewhere else.
+func TestEnginesNeedToBeOurs(t *testing.T) {
+	for role, setting := range map[string]string{"broker": "kafka.brokers=127.0.0.1:9092", "engine": "clickhouse.addresses=127.0.0.1:9000"} {
+		s := &service{t: t, folder: t.TempDir()}
+		name, _, _ := strings.Cut(setting, "=")
+		if output := s.revstream(exitUsage, role, "--set", setting); !strings.Contains(output, name) {
+			t.Errorf("%s: %s", role, output)
+		}
+	}
+}
+
 // TestBusyAddress says so when the HTTP address is taken.
 func TestBusyAddress(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

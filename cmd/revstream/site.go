@@ -67,7 +67,7 @@ func (s *site) open(ctx context.Context, wanted needs) error {
 	}
 	s.stops.add("data folder", func(context.Context) error { return lock.Unlock() })
 	if startClickHouse {
-		keeper, err := keepEngine(ctx, s.config.Engine, newEngineMetrics(prometheus.NewRegistry()), s.log.Named("engine"))
+		keeper, err := keepEngine(ctx, s.config.Engine, s.config.Process.EngineBackoffMax, newEngineMetrics(prometheus.NewRegistry()), s.log.Named("engine"))
 		if err != nil {
 			return err
 		}

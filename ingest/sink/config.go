@@ -17,7 +17,10 @@ type Config struct {
 	// StoreTimeout bounds what is done with one batch: reading prior state and
 	// the inserts. It has to be shorter than RebalanceTimeout, so that a worker
 	// that is thrown out of the group is not still inserting.
-	StoreTimeout     time.Duration `koanf:"store_timeout"`
+	StoreTimeout time.Duration `koanf:"store_timeout"`
+	// SessionTimeout is after which silence a worker is thrown out. Kafka's brokers
+	// refuse less than their group.min.session.timeout.ms, which is 6 s unless
+	// configured; the embedded one takes a second.
 	SessionTimeout   time.Duration `koanf:"session_timeout"`
 	RebalanceTimeout time.Duration `koanf:"rebalance_timeout"`
 	// BackoffMin and BackoffMax bound the wait between attempts while the store
@@ -68,8 +71,8 @@ func (c Config) Validate() error {
 	case c.StoreTimeout <= 0 || c.BatchWaitMax+c.StoreTimeout >= c.RebalanceTimeout:
 		return fmt.Errorf("sink.batch_wait_max %v + sink.store_timeout %v is not less than sink.rebalance_timeout %v",
 			c.BatchWaitMax, c.StoreTimeout, c.RebalanceTimeout)
-	case c.SessionTimeout < 6*time.Second || c.SessionTimeout > c.RebalanceTimeout:
-		return fmt.Errorf("sink.session_timeout %v is not within 6s and sink.rebalance_timeout %v", c.SessionTimeout, c.RebalanceTimeout)
+	case c.SessionTimeout < time.Second || c.SessionTimeout > c.RebalanceTimeout:
+		return fmt.Errorf("sink.session_timeout %v is not within 1s and sink.rebalance_timeout %v", c.SessionTimeout, c.RebalanceTimeout)
 	case c.BackoffMin <= 0 || c.BackoffMax < c.BackoffMin:
 		return fmt.Errorf("sink.backoff_min %v and sink.backoff_max %v are not a range", c.BackoffMin, c.BackoffMax)
 	case c.CacheStatementsMax < 0:

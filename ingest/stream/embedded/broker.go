@@ -156,6 +156,8 @@ func (b *Broker) options() []kfake.Opt {
 			"log.retention.ms":          "-1",
 			"log.retention.bytes":       "-1",
 			"offsets.retention.minutes": strconv.Itoa(neverMinutes),
+			// How soon a silent consumer is thrown out is for it to say.
+			"group.min.session.timeout.ms": "1000",
 			// kfake's own compaction is not safe, see compact.
 			"log.cleaner.backoff.ms": strconv.Itoa(neverMilliseconds),
 		}),
