@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -301,12 +302,10 @@ func (s *Sink) remember(parts []*part, w *work) {
 	}
 }
 
-// holds is what the ledger holds of the group once its rows are stored.
+// holds is what the ledger holds of the group once its rows are stored: what it
+// held before and what was written.
 func (g *group) holds() revenue.Held {
-	if g.desired != nil {
-		return revenue.HeldOf(g.desired)
-	}
-	held := revenue.HeldOf(g.missing)
+	held := revenue.HeldOf(slices.Concat(g.missing, g.retracted))
 	for key, n := range g.held {
 		if held[key] += n; held[key] == 0 {
 			delete(held, key)

@@ -233,6 +233,24 @@ func TestTwiceAndShuffled(t *testing.T) {
 	r.holds(t, events)
 }
 
+// What a late deletion undoes is taken back once, however often it is said: here
+// the group comes to nothing, not even to history, for the deletion was received
+// before the charge.
+func TestRetractedOnce(t *testing.T) {
+	r := newRig(t, enginetest.Start(t), enginetest.DatabaseName(t))
+	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	charge := revenue.Event{Workspace: "w", Provider: "p", Livemode: true, ObjectID: "o", Group: "o", Kind: revenue.KindCharge,
+		Amount: 100, Currency: "USD", Version: 1, OccurredAt: at, ReceivedAt: at.Add(time.Second)}
+	deletion := charge
+	deletion.Version, deletion.Deleted, deletion.ReceivedAt = 2, true, at
+	r.start(t, quick())
+	for _, event := range []revenue.Event{charge, deletion, deletion, charge, deletion} {
+		r.publish(t, []revenue.Event{event})
+		r.await(t)
+	}
+	r.holds(t, []revenue.Event{charge, deletion})
+}
+
 // A sink that is stopped and started in the middle, and two at once, lose and
 // repeat nothing.
 func TestRestartsInTheMiddle(t *testing.T) {
