@@ -147,7 +147,7 @@ func (f *fixture) write(events ...revenue.Event) {
 		slice := int32(clickhouse.GroupHash(key) % slicesCount)
 		for _, row := range revenue.Ledger(group) {
 			f.offset++
-			rows = append(rows, clickhouse.Row{LedgerRow: row, Position: clickhouse.Position{
+			rows = append(rows, clickhouse.Row{LedgerRow: &row, Position: clickhouse.Position{
 				TopicID: "topic", Slice: slice, Epoch: f.epochs[slice].Epoch, Offset: f.offset}})
 		}
 	}

@@ -26,7 +26,7 @@ type Position struct {
 // Statement is an accepted event as it is kept in `events`.
 type Statement struct {
 	Position
-	Event revenue.Event
+	Event *revenue.Event
 	// Encoded is the record's value in Kafka, kept as it is.
 	Encoded []byte
 }
@@ -34,7 +34,7 @@ type Statement struct {
 // Row is a row of the ledger and who wrote it.
 type Row struct {
 	Position
-	revenue.LedgerRow
+	*revenue.LedgerRow
 }
 
 // GroupHash is how `events` and the never-seen filter name a group: 64 bits of

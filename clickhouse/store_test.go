@@ -88,7 +88,7 @@ func (w *writer) statements(slice int32, events []revenue.Event) []Statement {
 		if err != nil {
 			panic(err)
 		}
-		list[i] = Statement{Position: w.position(slice), Event: events[i], Encoded: encoded}
+		list[i] = Statement{Position: w.position(slice), Event: &events[i], Encoded: encoded}
 	}
 	return list
 }
@@ -96,7 +96,7 @@ func (w *writer) statements(slice int32, events []revenue.Event) []Statement {
 func (w *writer) rows(slice int32, rows []revenue.LedgerRow) []Row {
 	list := make([]Row, len(rows))
 	for i := range rows {
-		list[i] = Row{Position: w.position(slice), LedgerRow: rows[i]}
+		list[i] = Row{Position: w.position(slice), LedgerRow: &rows[i]}
 	}
 	return list
 }

@@ -1,11 +1,16 @@
 package sink
 
 import (
+	"runtime"
+
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"revstream/ingest/revenue"
+	"revstream/ingest/stream"
 )
 
-// batch is what was polled and not yet stored, by slice. It is plain data: no
-// clock, no I/O.
+// batch is what was polled and not yet stored, by slice.
 type batch struct {
 	parts   map[int32]*part
 	records int
@@ -18,7 +23,32 @@ type part struct {
 	records     []*kgo.Record
 	last        int64 // offset
 	leaderEpoch int32
-	session     *session
+	// events and faults are what decoding the records came to: one of the two
+	// each. groups are in order of their first statement.
+	events []revenue.Event
+	faults []error
+	groups []*group
+	// session is the one that stores the part.
+	session *session
+}
+
+// group is the statements of a batch about one group, and what is known of it.
+type group struct {
+	key    revenue.GroupKey
+	part   *part
+	fresh  []revenue.Event
+	known  []revenue.Event
+	held   revenue.Held
+	source string // of the prior state: new, cache or read
+	// desired is the group's whole ledger, missing what the store lacks of it,
+	// foreign what the store holds beyond it.
+	desired []revenue.LedgerRow
+	missing []revenue.LedgerRow
+	foreign revenue.Held
+	// retracted are the rows that take the foreign ones back, all the statements
+	// known when the batch is stored.
+	retracted []revenue.LedgerRow
+	all       []revenue.Event
 }
 
 // uncertain reports whether an earlier attempt may have written something of the
@@ -46,3 +76,48 @@ func (b *batch) add(slice int32, records []*kgo.Record) {
 }
 
 func (b *batch) full(c Config) bool { return b.records >= c.BatchRowsMax || b.bytes >= c.BatchBytesMax }
+
+// decode turns the records into statements, by group. It is pure, and needs
+// nothing that the batch before has to leave behind.
+func (b *batch) decode() {
+	for _, p := range b.parts {
+		p.events, p.faults = make([]revenue.Event, len(p.records)), make([]error, len(p.records))
+		each(len(p.records), func(i int) { p.events[i], p.faults[i] = stream.DecodeEvent(p.records[i].Value) })
+		p.gather()
+	}
+}
+
+// gather sorts the statements of the part by group. Most groups have one in a
+// batch, which is then not copied: statements are large.
+func (p *part) gather() {
+	byKey := make(map[revenue.GroupKey]*group, len(p.events))
+	p.groups = make([]*group, 0, len(p.events))
+	for i := range p.events {
+		if p.faults[i] != nil {
+			continue
+		}
+		key := p.events[i].GroupKey()
+		if g := byKey[key]; g != nil {
+			g.fresh = append(g.fresh, p.events[i])
+			continue
+		}
+		g := &group{key: key, part: p, fresh: p.events[i : i+1 : i+1]}
+		byKey[key] = g
+		p.groups = append(p.groups, g)
+	}
+}
+
+// each calls do for 0 to n-1, spread over the cores in contiguous shares.
+func each(n int, do func(i int)) {
+	workers := max(1, min(runtime.GOMAXPROCS(0), n/64))
+	var share errgroup.Group
+	for worker := range workers {
+		share.Go(func() error {
+			for i := worker * n / workers; i < (worker+1)*n/workers; i++ {
+				do(i)
+			}
+			return nil
+		})
+	}
+	_ = share.Wait() // the functions return no error
+}

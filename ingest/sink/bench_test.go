@@ -116,8 +116,8 @@ func floorRows(generation int, epoch uint64) ([]clickhouse.Statement, []clickhou
 	encoded := make([]byte, 480)
 	for i := range events {
 		position := clickhouse.Position{Slice: 0, Epoch: epoch, Offset: int64(generation*benchBatch + i), TopicID: "bench"}
-		statements[i] = clickhouse.Statement{Position: position, Event: events[i], Encoded: encoded}
-		rows[i] = clickhouse.Row{Position: position, LedgerRow: revenue.Ledger(events[i : i+1])[0]}
+		statements[i] = clickhouse.Statement{Position: position, Event: &events[i], Encoded: encoded}
+		rows[i] = clickhouse.Row{Position: position, LedgerRow: &revenue.Ledger(events[i : i+1])[0]}
 	}
 	return statements, rows
 }

@@ -14,9 +14,13 @@ type Config struct {
 	BatchRowsMax  int           `koanf:"batch_rows_max"`
 	BatchBytesMax int           `koanf:"batch_bytes_max"`
 	BatchWaitMax  time.Duration `koanf:"batch_wait_max"`
+	// TurnMax is how long one batch may follow another without letting the group
+	// rebalance, while Kafka has full batches waiting.
+	TurnMax time.Duration `koanf:"turn_max"`
 	// StoreTimeout bounds what is done with one batch: reading prior state and
-	// the inserts. It has to be shorter than RebalanceTimeout, so that a worker
-	// that is thrown out of the group is not still inserting.
+	// the inserts. A turn, with a batch that is being stored and one in hand, has
+	// to be shorter than RebalanceTimeout, so that a worker that is thrown out of
+	// the group is not still inserting.
 	StoreTimeout time.Duration `koanf:"store_timeout"`
 	// SessionTimeout is after which silence a worker is thrown out. Kafka's brokers
 	// refuse less than their group.min.session.timeout.ms, which is 6 s unless
@@ -46,9 +50,10 @@ func DefaultConfig() Config {
 		BatchRowsMax:       20_000,
 		BatchBytesMax:      16 << 20,
 		BatchWaitMax:       300 * time.Millisecond,
+		TurnMax:            2 * time.Second,
 		StoreTimeout:       40 * time.Second,
 		SessionTimeout:     45 * time.Second,
-		RebalanceTimeout:   60 * time.Second,
+		RebalanceTimeout:   90 * time.Second,
 		BackoffMin:         100 * time.Millisecond,
 		BackoffMax:         5 * time.Second,
 		CacheStatementsMax: 50_000,
@@ -68,9 +73,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("sink.batch_bytes_max %d is less than 65536 bytes", c.BatchBytesMax)
 	case c.BatchWaitMax <= 0 || c.BatchWaitMax > 10*time.Second:
 		return fmt.Errorf("sink.batch_wait_max %v is not within 0 and 10s", c.BatchWaitMax)
-	case c.StoreTimeout <= 0 || c.BatchWaitMax+c.StoreTimeout >= c.RebalanceTimeout:
-		return fmt.Errorf("sink.batch_wait_max %v + sink.store_timeout %v is not less than sink.rebalance_timeout %v",
-			c.BatchWaitMax, c.StoreTimeout, c.RebalanceTimeout)
+	case c.TurnMax <= 0 || c.StoreTimeout <= 0 || c.BatchWaitMax+c.TurnMax+2*c.StoreTimeout >= c.RebalanceTimeout:
+		return fmt.Errorf("sink.batch_wait_max %v + sink.turn_max %v + twice sink.store_timeout %v is not less than sink.rebalance_timeout %v",
+			c.BatchWaitMax, c.TurnMax, c.StoreTimeout, c.RebalanceTimeout)
 	case c.SessionTimeout < time.Second || c.SessionTimeout > c.RebalanceTimeout:
 		return fmt.Errorf("sink.session_timeout %v is not within 1s and sink.rebalance_timeout %v", c.SessionTimeout, c.RebalanceTimeout)
 	case c.BackoffMin <= 0 || c.BackoffMax < c.BackoffMin:

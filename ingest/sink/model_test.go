@@ -193,13 +193,13 @@ func (m *model) ReadGroups(ctx context.Context, keys []revenue.GroupKey) (map[re
 		state := clickhouse.GroupState{Held: revenue.Held{}}
 		for _, s := range m.statements {
 			if s.Event.GroupKey() == key {
-				state.Events = append(state.Events, s.Event)
+				state.Events = append(state.Events, *s.Event)
 			}
 		}
 		var rows []revenue.LedgerRow
 		for _, r := range m.ledger {
 			if r.Workspace == key.Workspace && r.Group == key.Group {
-				rows = append(rows, r.LedgerRow)
+				rows = append(rows, *r.LedgerRow)
 			}
 		}
 		state.Held = revenue.HeldOf(rows)
@@ -218,7 +218,7 @@ func (m *model) ReadRows(ctx context.Context, keys []revenue.GroupKey) ([]revenu
 	for _, key := range keys {
 		for _, r := range m.ledger {
 			if r.Workspace == key.Workspace && r.Group == key.Group {
-				rows = append(rows, r.LedgerRow)
+				rows = append(rows, *r.LedgerRow)
 			}
 		}
 	}

@@ -3,14 +3,13 @@ package sink
 import (
 	"context"
 	"fmt"
-	"runtime"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"revstream/clickhouse"
 	"revstream/ingest/revenue"
@@ -20,80 +19,34 @@ import (
 // work is a batch on its way into the store.
 type work struct {
 	statements []clickhouse.Statement
-	groups     []*group // in order of their first statement
-	byKey      map[revenue.GroupKey]*group
+	groups     []*group // by slice, in order of their first statement
 	rows       []clickhouse.Row
 }
 
-// group is the statements of a batch about one group, and what is known of it.
-type group struct {
-	key    revenue.GroupKey
-	part   *part
-	fresh  []revenue.Event
-	known  []revenue.Event
-	held   revenue.Held
-	source string // of the prior state: new, cache or read
-	// desired is the group's whole ledger, missing what the store lacks of it,
-	// foreign what the store holds beyond it.
-	desired []revenue.LedgerRow
-	missing []revenue.LedgerRow
-	foreign revenue.Held
-	// retracted are the rows that take the foreign ones back, all the statements
-	// known when the batch is stored.
-	retracted []revenue.LedgerRow
-	all       []revenue.Event
-}
-
-// decode turns records into statements. What can never be one goes to the
-// dead-letter topic before anything is committed past it.
-func (s *Sink) decode(ctx context.Context, parts []*part) (*work, error) {
-	records := 0
+// assemble puts the parts' statements and groups together. What can never be a
+// statement goes to the dead-letter topic before anything is committed past it.
+func (s *Sink) assemble(ctx context.Context, parts []*part) (*work, error) {
+	records, groups := 0, 0
 	for _, p := range parts {
 		records += len(p.records)
+		groups += len(p.groups)
 	}
-	w := &work{
-		statements: make([]clickhouse.Statement, 0, records),
-		groups:     make([]*group, 0, records), byKey: make(map[revenue.GroupKey]*group, records),
-	}
+	w := &work{statements: make([]clickhouse.Statement, 0, records), groups: make([]*group, 0, groups)}
 	for _, p := range parts {
-		events, faults := decodeAll(p.records)
 		for i, record := range p.records {
 			position := p.session.position(record.Offset)
-			if faults[i] != nil {
-				if err := s.bury(ctx, record, stream.PoisonReason(faults[i]), faults[i]); err != nil {
+			if p.faults[i] != nil {
+				if err := s.bury(ctx, record, stream.PoisonReason(p.faults[i]), p.faults[i]); err != nil {
 					return nil, err
 				}
 				w.statements = append(w.statements, gravestone(position, record))
 				continue
 			}
-			w.statements = append(w.statements, clickhouse.Statement{Position: position, Event: events[i], Encoded: record.Value})
-			w.gather(p, events[i:i+1:i+1])
+			w.statements = append(w.statements, clickhouse.Statement{Position: position, Event: &p.events[i], Encoded: record.Value})
 		}
+		w.groups = append(w.groups, p.groups...)
 	}
 	return w, nil
-}
-
-// decodeAll decodes with every core: decoding is the largest part of the sink's
-// own work.
-func decodeAll(records []*kgo.Record) ([]revenue.Event, []error) {
-	events, faults := make([]revenue.Event, len(records)), make([]error, len(records))
-	each(len(records), func(i int) { events[i], faults[i] = stream.DecodeEvent(records[i].Value) })
-	return events, faults
-}
-
-// each calls do for 0 to n-1, spread over the cores in contiguous shares.
-func each(n int, do func(i int)) {
-	workers := max(1, min(runtime.GOMAXPROCS(0), n/64))
-	var share errgroup.Group
-	for worker := range workers {
-		share.Go(func() error {
-			for i := worker * n / workers; i < (worker+1)*n/workers; i++ {
-				do(i)
-			}
-			return nil
-		})
-	}
-	_ = share.Wait() // the functions return no error
 }
 
 func (s *Sink) bury(ctx context.Context, record *kgo.Record, reason string, cause error) error {
@@ -114,20 +67,7 @@ const kindQuarantined revenue.Kind = "quarantined"
 // workspace and so to no group that is ever read.
 func gravestone(position clickhouse.Position, record *kgo.Record) clickhouse.Statement {
 	at := record.Timestamp.UTC()
-	return clickhouse.Statement{Position: position, Event: revenue.Event{Kind: kindQuarantined, OccurredAt: at, ReceivedAt: at}}
-}
-
-// gather adds a statement to its group. Most groups have one in a batch, which is
-// then not copied: statements are large.
-func (w *work) gather(p *part, statement []revenue.Event) {
-	key := statement[0].GroupKey()
-	if g := w.byKey[key]; g != nil {
-		g.fresh = append(g.fresh, statement[0])
-		return
-	}
-	g := &group{key: key, part: p, fresh: statement}
-	w.byKey[key] = g
-	w.groups = append(w.groups, g)
+	return clickhouse.Statement{Position: position, Event: &revenue.Event{Kind: kindQuarantined, OccurredAt: at, ReceivedAt: at}}
 }
 
 // resolve finds out what the ledger lacks: it reads what is known of the groups
@@ -158,7 +98,7 @@ func (s *Sink) resolve(ctx context.Context, w *work) error {
 }
 
 func (s *Sink) readKnown(ctx context.Context, w *work) error {
-	var unknown []revenue.GroupKey
+	unknown := map[revenue.GroupKey]*group{}
 	for _, g := range w.groups {
 		if known, ok := s.cache.get(g.key); ok {
 			g.known, g.held, g.source = known.events, known.held, "cache"
@@ -171,17 +111,16 @@ func (s *Sink) readKnown(ctx context.Context, w *work) error {
 			continue
 		}
 		g.source = "read"
-		unknown = append(unknown, g.key)
+		unknown[g.key] = g
 	}
 	if len(unknown) == 0 {
 		return nil
 	}
-	states, err := s.store.ReadGroups(ctx, unknown)
+	states, err := s.store.ReadGroups(ctx, slices.Collect(maps.Keys(unknown)))
 	if err != nil {
 		return fmt.Errorf("read %d groups: %w", len(unknown), err)
 	}
-	for _, key := range unknown {
-		g := w.byKey[key]
+	for key, g := range unknown {
 		g.known, g.held = states[key].Events, states[key].Held
 	}
 	return nil
@@ -216,7 +155,7 @@ func (g *group) fold() {
 func (w *work) append(g *group, rows []revenue.LedgerRow) {
 	position := g.part.session.position(g.part.last)
 	for i := range rows {
-		w.rows = append(w.rows, clickhouse.Row{Position: position, LedgerRow: rows[i]})
+		w.rows = append(w.rows, clickhouse.Row{Position: position, LedgerRow: &rows[i]})
 	}
 }
 
@@ -297,7 +236,8 @@ func (s *Sink) remember(parts []*part, w *work) {
 	for _, g := range w.groups {
 		// A payment seen for the first time is seldom seen again; a customer is.
 		if g.source != "new" || len(g.all) > 1 || g.all[0].Recurring {
-			s.cache.put(g.key, cached{g.part.slice, g.all, g.holds()})
+			// A copy: one statement must not keep those of a whole batch in memory.
+			s.cache.put(g.key, cached{g.part.slice, slices.Clone(g.all), g.holds()})
 		}
 	}
 }

@@ -193,6 +193,7 @@ func (s *Sink) current(b *batch) []*part {
 		if session.rewindTo >= 0 && p.records[0].Offset > session.rewindTo {
 			rewind[session.slice] = kgo.EpochOffset{Epoch: -1, Offset: session.rewindTo}
 			session.rewindTo = -1
+			delete(b.parts, session.slice) // not to be given back: it is read again from further back
 			continue
 		}
 		session.rewindTo = -1

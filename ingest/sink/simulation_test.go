@@ -289,7 +289,7 @@ func verify(t *testing.T, store *model, sent []revenue.Event) {
 	held := map[revenue.GroupKey][]revenue.LedgerRow{}
 	for i := range store.ledger {
 		key := revenue.GroupKey{Workspace: store.ledger[i].Workspace, Group: store.ledger[i].Group}
-		held[key] = append(held[key], store.ledger[i].LedgerRow)
+		held[key] = append(held[key], *store.ledger[i].LedgerRow)
 	}
 	for key, events := range groups {
 		missing, foreign := revenue.Difference(revenue.Ledger(events), revenue.HeldOf(held[key]))

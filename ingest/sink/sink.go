@@ -109,17 +109,7 @@ func (s *Sink) Run(ctx context.Context) error {
 
 	backoff := s.config.BackoffMin
 	for {
-		batch, err := s.gather(ctx)
-		if err != nil {
-			return err
-		}
-		// What is in hand is finished even when the context has ended.
-		finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.StoreTimeout)
-		err = s.process(finishing, batch)
-		cancel()
-		if err != nil {
-			s.giveBack(batch, err)
-		}
+		err := s.consume(ctx)
 		s.client.AllowRebalance()
 		switch {
 		case errors.Is(err, ErrLogLost):
@@ -138,7 +128,49 @@ func (s *Sink) Run(ctx context.Context) error {
 	}
 }
 
-// gather polls until the batch is full or due.
+// consume stores one batch, and if that was full further ones, each being read
+// and decoded while the one before is stored. It returns with nothing in hand:
+// all is committed, or given back because of the error that it returns. So far
+// rebalances are held up, which TurnMax bounds.
+func (s *Sink) consume(ctx context.Context) error {
+	finishing := context.WithoutCancel(ctx) // what is in hand is finished
+	begin := time.Now()
+	stored := make(chan error, 1)
+	stored <- nil
+	var before *batch
+	for {
+		next, lost := s.gather(ctx)
+		next.decode()
+		if err := <-stored; err != nil {
+			s.giveBack(err, before, next)
+			return err
+		}
+		if lost != nil {
+			return lost
+		}
+		bounded, cancel := context.WithTimeout(finishing, s.config.StoreTimeout)
+		// Slices are taken over here, where nothing else is in hand.
+		parts, err := s.prepare(bounded, next)
+		go func() {
+			defer cancel()
+			if err == nil {
+				err = s.process(bounded, parts)
+			}
+			stored <- err
+		}()
+		if !next.full(s.config) || time.Since(begin) > s.config.TurnMax || ctx.Err() != nil {
+			if err := <-stored; err != nil {
+				s.giveBack(err, next)
+				return err
+			}
+			return nil
+		}
+		before = next
+	}
+}
+
+// gather polls until the batch is full or due. Its error says that records are
+// lost; the batch may be empty, but is never nil.
 func (s *Sink) gather(ctx context.Context) (*batch, error) {
 	b := newBatch()
 	deadline := time.Now().Add(s.config.BatchWaitMax)
@@ -147,7 +179,7 @@ func (s *Sink) gather(ctx context.Context) (*batch, error) {
 		fetches := s.client.PollRecords(polling, s.config.BatchRowsMax-b.records)
 		cancel()
 		if err := s.fetchError(fetches); err != nil {
-			return nil, err
+			return b, err
 		}
 		if b.records == 0 && !fetches.Empty() {
 			deadline = time.Now().Add(s.config.BatchWaitMax) // from the first record on
@@ -173,15 +205,20 @@ func (s *Sink) fetchError(fetches kgo.Fetches) error {
 	return lost
 }
 
-// process makes the store hold what the batch says and then commits it. After an
-// error nothing is known of the store: the slices have to be taken over again.
-func (s *Sink) process(ctx context.Context, b *batch) error {
+// prepare makes the slices of the batch this member's own, and returns the parts
+// to store.
+func (s *Sink) prepare(ctx context.Context, b *batch) ([]*part, error) {
 	if err := s.takeOver(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	parts := s.current(b)
+	return s.current(b), nil
+}
+
+// process makes the store hold what the parts say and then commits them. After an
+// error nothing is known of the store: the slices have to be taken over again.
+func (s *Sink) process(ctx context.Context, parts []*part) error {
 	if len(parts) > 0 {
-		work, err := s.decode(ctx, parts)
+		work, err := s.assemble(ctx, parts)
 		if err != nil {
 			return err
 		}
@@ -267,23 +304,29 @@ func (s *Sink) commit(ctx context.Context, parts []*part) {
 }
 
 // giveBack forgets what an attempt may have half done: the slices are taken over
-// anew and read again from the first record of the batch.
-func (s *Sink) giveBack(b *batch, cause error) {
+// anew and read again from the first records of the batches.
+func (s *Sink) giveBack(cause error, batches ...*batch) {
 	outcome := "failed"
 	if errors.Is(cause, clickhouse.ErrFenced) {
 		outcome = "fenced"
 	}
 	s.metrics.batches.WithLabelValues(outcome).Inc()
-	s.log.Warn("batch given back", zap.Int("records", b.records), zap.Error(cause))
 	s.mu.Lock()
 	for _, session := range s.sessions {
 		session.owned = false
 	}
 	s.mu.Unlock()
-	rewind := make(map[int32]kgo.EpochOffset, len(b.parts))
-	for slice, p := range b.parts {
-		rewind[slice] = kgo.EpochOffset{Epoch: -1, Offset: p.records[0].Offset}
+	records := 0
+	rewind := map[int32]kgo.EpochOffset{}
+	for _, b := range batches {
+		records += b.records
+		for slice, p := range b.parts {
+			if _, earlier := rewind[slice]; !earlier {
+				rewind[slice] = kgo.EpochOffset{Epoch: -1, Offset: p.records[0].Offset}
+			}
+		}
 	}
+	s.log.Warn("batch given back", zap.Int("records", records), zap.Error(cause))
 	s.seek(rewind)
 }
 
