@@ -1,17 +1,15 @@
 // Package connectors is the port between the sources of revenue and revstream:
-// what a delivery is, what decoding promises, and how the members of a source's
-// JSON are read without losing a cent. It knows no HTTP server, no Kafka and no
-// storage; each source is a package below it.
+// what a delivery is, what a connector promises, how deliveries are verified, and
+// how the members of a source's JSON are read without losing a cent. It knows no
+// HTTP server, no Kafka and no storage; each source is a package below it.
+// README.md says how to write one.
 package connectors
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
-
-	"revstream/ingest/revenue"
 )
 
 // Delivery is one webhook request of a provider, as it came in.
@@ -23,39 +21,25 @@ type Delivery struct {
 	// Account is the provider's account that the endpoint was set up for. It may be
 	// empty; a delivery that names its own account goes before it.
 	Account string
-	// Secrets are the signing secrets of the endpoint, in the order to try them:
+	// Livemode is what a delivery is if it does not say so itself: false at an
+	// endpoint that was set up for test mode.
+	Livemode bool
+	// Secrets are what verifies the endpoint's deliveries, in the order to try them:
 	// several while one is rotated. Without any, no delivery verifies.
 	Secrets []string
-	// Header and Body are the request's; Body is the raw bytes that were signed,
-	// owned by the receiver of the Delivery.
-	Header http.Header
-	Body   []byte
-	// ReceivedAt is when the delivery was accepted, UTC. Decoding reads no other
+	// Settings are the endpoint's, valid and complete.
+	Settings Settings
+	// Header and Body are the request's; Body is owned by the receiver of the
+	// Delivery. If the request was compressed, Body is what it became and Wire what
+	// came; either may be what was signed.
+	Header     http.Header
+	Body, Wire []byte
+	// ReceivedAt is when the delivery was accepted, UTC. Connectors read no other
 	// clock.
 	ReceivedAt time.Time
 }
 
-// Decoded is what a delivery says.
-type Decoded struct {
-	// Events are the statements to publish, complete and valid, with workspace,
-	// group, version and received time. None is a normal result.
-	Events []revenue.Event
-	// ID and Type are the provider's id and type of the delivery, for logs and
-	// counters; never for identity.
-	ID, Type string
-	// Ignored says that the type is unknown, or known to book nothing: it is
-	// acknowledged and counted, for a retry would not change it.
-	Ignored bool
-}
-
-// Decode verifies a delivery and translates it. It is a pure function of the
-// delivery: no I/O, no clock, so that the same delivery always yields the same
-// facts. It returns an error wrapping ErrBadSignature if none of the secrets
-// verifies the body, ErrMalformed (mostly an *InvalidError) if the body can never
-// be understood. Any other error is temporary: the provider should send it again.
-type Decode func(ctx context.Context, delivery Delivery) (Decoded, error)
-
-// Errors of decoding, to be found with errors.Is.
+// Errors of receiving, to be found with errors.Is.
 var (
 	// ErrBadSignature says that the sender could not be verified.
 	ErrBadSignature = errors.New("signature does not verify")

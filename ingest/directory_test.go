@@ -41,6 +41,7 @@ func (s *service) direct(ctx context.Context, table *stream.Table, currency stri
 	endpoint := func(mode control.Mode) string {
 		endpoint, err := directory.CreateEndpoint(ctx, by, control.NewEndpoint{
 			Workspace: workspace.ID, Provider: "test", Account: "acct", Mode: mode, Secrets: []control.Secret{control.NewSecret("signing")},
+			Options: map[string]string{"depth": "2"},
 		})
 		if err != nil {
 			s.t.Fatal(err)

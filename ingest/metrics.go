@@ -18,8 +18,9 @@ type metrics struct {
 	// hits and misses are the two series of lookups: bulk requests count thousands.
 	hits, misses prometheus.Counter
 
-	ignored *prometheus.CounterVec // webhook deliveries that book nothing, by provider
-	panics  prometheus.Counter
+	items    *prometheus.CounterVec // of webhook deliveries, by provider and outcome
+	refusals *prometheus.CounterVec // of webhook deliveries, by provider and reason
+	panics   prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer, inFlight func() int64) (*metrics, error) {
@@ -31,7 +32,8 @@ func newMetrics(registerer prometheus.Registerer, inFlight func() int64) (*metri
 		records:    counter("records_total", "Records of requests, by door and outcome.", "door", "outcome"),
 		statements: counter("statements_total", "Statements acknowledged by Kafka, by door.", "door"),
 		lookups:    counter("lookups_total", "Lookups of messages, contacts, offers and short links, by outcome.", "outcome"),
-		ignored:    counter("webhooks_ignored_total", "Webhook deliveries of a type that is unknown or books nothing, by provider.", "provider"),
+		items:      counter("webhook_events_total", "Events of webhook deliveries that verified, by provider and outcome: booked, ignored (unknown, or books nothing), other_mode, quarantined, refused.", "provider", "outcome"),
+		refusals:   counter("webhook_refusals_total", "Webhook deliveries that do not verify, by provider and reason.", "provider", "reason"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "revstream", Subsystem: "ingest", Name: "request_seconds",
 			Help: "Time to answer, Kafka's acknowledgement included, by door.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
@@ -42,7 +44,7 @@ func newMetrics(registerer prometheus.Registerer, inFlight func() int64) (*metri
 	inside := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "revstream", Subsystem: "ingest", Name: "requests_in_flight", Help: "Requests being served."},
 		func() float64 { return float64(inFlight()) })
 	var faults []error
-	for _, collector := range []prometheus.Collector{m.requests, m.seconds, m.records, m.statements, m.lookups, m.ignored, m.panics, inside} {
+	for _, collector := range []prometheus.Collector{m.requests, m.seconds, m.records, m.statements, m.lookups, m.items, m.refusals, m.panics, inside} {
 		faults = append(faults, registerer.Register(collector))
 	}
 	return m, errors.Join(faults...)

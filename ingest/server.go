@@ -27,8 +27,8 @@ type Dependencies struct {
 	// Messages, Transactions and Idempotency are the tables of the topics of these
 	// names.
 	Messages, Transactions, Idempotency *stream.Table
-	// Decoders are the webhook connectors by provider, the {provider} of the route.
-	Decoders   map[string]connectors.Decode
+	// Connectors are the providers whose webhooks are accepted.
+	Connectors []connectors.Connector
 	Registerer prometheus.Registerer
 	Log        *zap.Logger
 	// Now is the clock; nil is time.Now.
@@ -43,9 +43,10 @@ type Server struct {
 	limits    *limits
 	gate      gate
 	zstd      *zstd.Decoder
-	running   keySet                       // idempotency keys being served
-	stripes   stripes                      // one request per transaction at a time
-	sightings *lru.Cache[string, sighting] // Pulsora events of late
+	running   keySet                          // idempotency keys being served
+	stripes   stripes                         // one request per transaction at a time
+	sightings *lru.Cache[string, sighting]    // Pulsora events of late
+	providers map[string]connectors.Connector // by the {provider} of the route
 	metrics   *metrics
 }
 
@@ -58,7 +59,11 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	s := &Server{cfg: cfg, Dependencies: deps, clock: clock{now: deps.Now}, gate: gate{most: int64(cfg.RequestsInFlightMax)}}
+	s := &Server{cfg: cfg, Dependencies: deps, clock: clock{now: deps.Now}, gate: gate{most: int64(cfg.RequestsInFlightMax)},
+		providers: map[string]connectors.Connector{}}
+	for _, connector := range deps.Connectors {
+		s.providers[connector.Provider] = connector
+	}
 	s.stripes.init()
 	var err error
 	if s.limits, err = newLimits(cfg); err != nil {
@@ -101,6 +106,7 @@ func (s *Server) Routes(app *fiber.App) {
 		}
 	}
 	app.Post("/webhooks/:provider/:endpoint", s.handle("webhook", problemShape, s.postWebhook))
+	app.Get("/webhooks/:provider/:endpoint", s.handle("webhook.challenge", problemShape, s.getWebhook))
 }
 
 // door is one operation of an API: where it is, how it says no, and what it does.

@@ -2,7 +2,6 @@ package ingest_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,7 +15,6 @@ import (
 
 	"revstream/connectors"
 	"revstream/ingest"
-	"revstream/ingest/revenue"
 	"revstream/ingest/stream"
 )
 
@@ -205,8 +203,8 @@ func read(t *testing.T, answer *http.Response) response {
 // TestKafkaDown: nothing is a 4xx and nothing a 2xx while Kafka takes nothing.
 func TestKafkaDown(t *testing.T) {
 	s := start(t, settings{
-		stream:   func(c *stream.Config) { c.ProduceTimeout, c.ReadTimeout = time.Second, time.Second },
-		decoders: map[string]connectors.Decode{"test": decodeTest},
+		stream:     func(c *stream.Config) { c.ProduceTimeout, c.ReadTimeout = time.Second, time.Second },
+		connectors: []connectors.Connector{testProvider("test")},
 	})
 	s.messages()
 	s.cluster.Close()
@@ -236,16 +234,15 @@ func TestKafkaDown(t *testing.T) {
 
 func TestTooManyInFlight(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	s := start(t, settings{
-		ingest: func(c *cfg) { c.RequestsInFlightMax = 1 },
-		decoders: map[string]connectors.Decode{"test": func(context.Context, connectors.Delivery) (connectors.Decoded, error) {
-			close(entered)
-			<-leave
-			return connectors.Decoded{}, nil
-		}},
-	})
+	slow := testProvider("test")
+	slow.Decode = func(context.Context, connectors.Delivery) ([]connectors.Item, error) {
+		close(entered)
+		<-leave
+		return nil, nil
+	}
+	s := start(t, settings{ingest: func(c *cfg) { c.RequestsInFlightMax = 1 }, connectors: []connectors.Connector{slow}})
 	done := make(chan response)
-	go func() { done <- s.call(http.MethodPost, "/webhooks/test/"+s.keys.endpoint, "x") }()
+	go func() { done <- s.call(http.MethodPost, "/webhooks/test/"+s.keys.endpoint, "good") }()
 	<-entered
 	answer := s.post("/v1/events", order)
 	if answer.status != 503 || answer.header.Get("Retry-After") != "1" {
@@ -257,69 +254,6 @@ func TestTooManyInFlight(t *testing.T) {
 	}
 	if answer := s.post("/v1/events", order); answer.status != 202 {
 		t.Errorf("after: %d %s", answer.status, answer.body)
-	}
-}
-
-// decodeTest stands for a provider: what a delivery is decides what becomes of it.
-func decodeTest(_ context.Context, d connectors.Delivery) (connectors.Decoded, error) {
-	event := revenue.Event{
-		Workspace: d.Workspace, Provider: "test", Account: d.Account, Livemode: true, ObjectID: "o", Kind: revenue.KindCharge, Group: "g",
-		Version: 1, OccurredAt: d.ReceivedAt, ReceivedAt: d.ReceivedAt, Amount: 7, Currency: "USD",
-	}
-	switch string(d.Body) {
-	case "good":
-		return connectors.Decoded{Events: []revenue.Event{event}}, nil
-	case "ignored":
-		return connectors.Decoded{ID: "evt_1", Type: "whatever", Ignored: true}, nil
-	case "unsigned":
-		return connectors.Decoded{}, fmt.Errorf("verify: %w", connectors.ErrBadSignature)
-	case "malformed":
-		return connectors.Decoded{}, &connectors.InvalidError{Field: "amount", Code: "invalid_amount", Detail: "is no amount"}
-	case "panic":
-		panic("the decoder fell over")
-	case "secrets":
-		if len(d.Secrets) != 1 || d.Secrets[0] != "signing" || d.Header.Get("X-Signature") != "s" || d.Integration == "" {
-			return connectors.Decoded{}, fmt.Errorf("delivery %+v: %w", d, connectors.ErrMalformed)
-		}
-		return connectors.Decoded{}, nil
-	default:
-		return connectors.Decoded{}, errors.New("the provider's API does not answer")
-	}
-}
-
-func TestWebhooks(t *testing.T) {
-	s := start(t, settings{decoders: map[string]connectors.Decode{"test": decodeTest, "other": decodeTest}})
-	path := "/webhooks/test/" + s.keys.endpoint
-	received := `{"received":true}`
-	missing := `{"type":"about:blank","title":"Not Found","status":404,"detail":"There is no such webhook endpoint.","code":"not_found"}`
-	for _, test := range []struct {
-		path, body string
-		status     int
-		answer     string
-	}{
-		{path, "good", 200, received},
-		{path, "ignored", 200, received},
-		{path, "secrets", 200, received},
-		{"/webhooks/test/" + s.keys.testEndpoint, "good", 200, received}, // live, and so not for it
-		{path, "unsigned", 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The signature does not verify with any secret of the endpoint.","code":"bad_signature"}`},
-		{path, "malformed", 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"is no amount","code":"invalid_amount","pointer":"/amount"}`},
-		{path, "temporary", 503, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Revenue cannot be stored right now. Send the request again.","code":"unavailable"}`},
-		{path, "panic", 500, `{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"The request could not be served.","code":"internal_error"}`},
-		{"/webhooks/test/unknown", "good", 404, missing},
-		{"/webhooks/unknown/" + s.keys.endpoint, "good", 404, missing},
-		{"/webhooks/other/" + s.keys.endpoint, "good", 404, missing},
-	} {
-		s.call(http.MethodPost, test.path, test.body, "X-Signature", "s").expect(t, test.status, test.answer)
-	}
-	for name, want := range map[string]float64{
-		"revstream_ingest_webhooks_ignored_total": 2, "revstream_ingest_panics_total": 1, "revstream_ingest_requests_in_flight": 0,
-	} {
-		if got := s.metric(name); got != want {
-			t.Errorf("%s is %v, want %v", name, got, want)
-		}
-	}
-	if events := s.published(); len(events) != 1 || events[0].Amount != 7 {
-		t.Errorf("statements %+v", events)
 	}
 }
 

@@ -42,11 +42,11 @@ type service struct {
 
 // settings change a service before it starts.
 type settings struct {
-	ingest   func(*ingest.Config)
-	stream   func(*stream.Config)
-	decoders map[string]connectors.Decode
-	now      func() time.Time
-	currency string
+	ingest     func(*ingest.Config)
+	stream     func(*stream.Config)
+	connectors []connectors.Connector
+	now        func() time.Time
+	currency   string
 }
 
 func start(t *testing.T, with settings) *service {
@@ -94,7 +94,7 @@ func start(t *testing.T, with settings) *service {
 	s.server, err = ingest.New(cfg, ingest.Dependencies{
 		Producer: producer, Directory: directory,
 		Messages: table(s.stream.MessagesTopic), Transactions: table(s.stream.TransactionsTopic), Idempotency: table(s.stream.IdempotencyTopic),
-		Decoders: with.decoders, Registerer: s.registry, Log: log, Now: with.now,
+		Connectors: with.connectors, Registerer: s.registry, Log: log, Now: with.now,
 	})
 	if err != nil {
 		t.Fatal(err)

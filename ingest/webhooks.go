@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
-	"slices"
+	"net/url"
 
 	"github.com/gofiber/fiber/v2"
 	"go.uber.org/zap"
@@ -17,57 +18,186 @@ import (
 )
 
 // postWebhook accepts a delivery of a payment provider. The answer is 2xx for
-// everything that a retry would not change, types that are unknown among it, so
-// that a provider never turns the endpoint off; and never 429, for to providers
-// that is a failed delivery.
+// everything that a retry would not change, unknown types and bodies that cannot
+// be read among it, so that a provider never turns the endpoint off, nor keeps
+// back what comes after; and never 429, for to providers that is a failed delivery.
 func (s *Server) postWebhook(ctx context.Context, c *fiber.Ctx) (answer, error) {
-	provider := c.Params("provider")
-	endpoint, err := s.Directory.FindEndpoint(c.Params("endpoint"))
-	decode := s.Decoders[provider]
-	switch {
-	case errors.Is(err, control.ErrUnknown), err == nil && (decode == nil || endpoint.Provider != provider):
-		return answer{}, notFound("There is no such webhook endpoint.")
-	case err != nil:
-		return answer{}, err
-	}
-	decoded, err := decode(ctx, connectors.Delivery{
-		Workspace: endpoint.Workspace, Integration: endpoint.ID, Account: endpoint.Account, Secrets: control.Reveal(endpoint.Secrets),
-		Header: headers(c),
-		// The raw bytes are what was signed; copied, because fasthttp uses the buffer
-		// again.
-		Body:       bytes.Clone(c.Request().Body()),
-		ReceivedAt: s.clock.next(),
-	})
+	connector, endpoint, err := s.webhookEndpoint(c)
 	if err != nil {
-		return answer{}, s.webhookError(provider, err)
-	}
-	// A test delivery to an endpoint for live ones, or the other way round, books
-	// nothing, and no retry would change that.
-	wanted := slices.DeleteFunc(decoded.Events, func(e revenue.Event) bool { return !endpoint.Mode.Accepts(e.Livemode) })
-	if err := s.Producer.Publish(ctx, wanted...); err != nil {
 		return answer{}, err
 	}
-	if decoded.Ignored || len(wanted) < len(decoded.Events) {
-		s.metrics.ignored.WithLabelValues(provider).Inc()
-		s.Log.Debug("webhook delivery books nothing", zap.String("provider", provider), zap.String("type", decoded.Type), zap.String("event_id", decoded.ID))
+	delivery, err := s.delivery(c, connector, endpoint)
+	if err != nil {
+		return answer{}, err
 	}
-	a := jsonAnswer(http.StatusOK, struct {
-		Received bool `json:"received"`
-	}{true})
-	a.accepted, a.statements = 1, len(wanted)
+	_, items, err := connector.Receive(ctx, delivery)
+	if err != nil {
+		return answer{}, s.webhookError(connector, err)
+	}
+	statements, err := s.book(ctx, connector, endpoint.Mode, delivery, items)
+	if err != nil {
+		return answer{}, err
+	}
+	a := answerOf(connector.Accepted.Or(connectors.Received()))
+	a.accepted, a.statements = len(items), statements
 	return a, nil
 }
 
-// webhookError asks the provider to retry whatever is not its own fault.
-func (s *Server) webhookError(provider string, err error) error {
-	if errors.Is(err, connectors.ErrBadSignature) || errors.Is(err, connectors.ErrMalformed) {
-		s.Log.Info("webhook delivery refused", zap.String("provider", provider), zap.Error(err))
-		return err
+// book publishes the statements of a delivery's items, and returns how many; what
+// can never be read or stored becomes a dead letter, so that one bad item does not
+// keep the others back.
+func (s *Server) book(ctx context.Context, connector connectors.Connector, mode control.Mode, delivery connectors.Delivery, items []connectors.Item) (int, error) {
+	var wanted []revenue.Event
+	for i := range items {
+		// A test delivery to an endpoint for live ones, or the other way round, books
+		// nothing, and no retry would change that.
+		if acceptsAll(mode, items[i].Events) {
+			wanted = append(wanted, items[i].Events...)
+		}
 	}
-	if errors.Is(err, stream.ErrBusy) {
+	err := s.Producer.Publish(ctx, wanted...)
+	poison := errors.Is(err, stream.ErrInvalid) || errors.Is(err, stream.ErrTooLarge)
+	if err != nil && !poison {
+		return 0, err
+	}
+	statements := 0
+	for position, item := range items {
+		accepted := acceptsAll(mode, item.Events)
+		if poison && accepted {
+			switch err := s.Producer.Publish(ctx, item.Events...); {
+			case errors.Is(err, stream.ErrInvalid), errors.Is(err, stream.ErrTooLarge):
+				item = connectors.Item{ID: item.ID, Type: item.Type, Err: err}
+			case err != nil:
+				return 0, err
+			}
+		}
+		outcome := string(item.Outcome())
+		switch {
+		case item.Err != nil:
+			if err := s.quarantine(ctx, connector, delivery, position, item); err != nil {
+				return 0, err
+			}
+		case !accepted:
+			outcome = outcomeOtherMode
+		default:
+			statements += len(item.Events)
+		}
+		s.metrics.items.WithLabelValues(connector.Provider, outcome).Inc()
+		s.Log.Debug("webhook event", zap.String("provider", connector.Provider), zap.String("endpoint", delivery.Integration),
+			zap.String("type", item.Type), zap.String("event_id", item.ID), zap.String("outcome", outcome))
+	}
+	return statements, nil
+}
+
+// outcomeOtherMode is that of an event whose endpoint is for the other mode.
+const outcomeOtherMode = "other_mode"
+
+func acceptsAll(mode control.Mode, events []revenue.Event) bool {
+	for i := range events {
+		if !mode.Accepts(events[i].Livemode) {
+			return false
+		}
+	}
+	return true
+}
+
+// getWebhook answers the question that some providers ask an address before they
+// use it.
+func (s *Server) getWebhook(_ context.Context, c *fiber.Ctx) (answer, error) {
+	connector, endpoint, err := s.webhookEndpoint(c)
+	if err != nil {
+		return answer{}, err
+	}
+	if connector.Challenge == nil {
+		return answer{}, &failure{status: http.StatusMethodNotAllowed, code: "method_not_allowed", detail: "Deliveries are posted here."}
+	}
+	delivery, err := s.delivery(c, connector, endpoint)
+	if err != nil {
+		return answer{}, err
+	}
+	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return answer{}, &connectors.InvalidError{Code: "invalid_query", Detail: "The query cannot be read."}
+	}
+	said, err := connector.Challenge(delivery, query)
+	if err != nil {
+		return answer{}, s.webhookError(connector, err)
+	}
+	return answerOf(said), nil
+}
+
+func (s *Server) webhookEndpoint(c *fiber.Ctx) (connectors.Connector, control.Endpoint, error) {
+	connector, known := s.providers[c.Params("provider")]
+	endpoint, err := s.Directory.FindEndpoint(c.Params("endpoint"))
+	switch {
+	case errors.Is(err, control.ErrUnknown), err == nil && (!known || endpoint.Provider != connector.Provider):
+		return connectors.Connector{}, control.Endpoint{}, notFound("There is no such webhook endpoint.")
+	case err != nil:
+		return connectors.Connector{}, control.Endpoint{}, err
+	}
+	return connector, endpoint, nil
+}
+
+func (s *Server) delivery(c *fiber.Ctx, connector connectors.Connector, endpoint control.Endpoint) (connectors.Delivery, error) {
+	// Settings that were right when they were stored and are not any more are ours to
+	// mend while the provider keeps trying.
+	settings, err := connector.Settle(endpoint.Settings())
+	if err != nil {
+		return connectors.Delivery{}, s.busy(fmt.Errorf("settings of endpoint %s: %w", endpoint.ID, err))
+	}
+	body, err := s.readBody(c)
+	if err != nil {
+		return connectors.Delivery{}, err
+	}
+	delivery := connectors.Delivery{
+		Workspace: endpoint.Workspace, Integration: endpoint.ID, Account: endpoint.Account,
+		Livemode: endpoint.Mode != control.ModeTest, Secrets: control.Reveal(endpoint.Secrets), Settings: settings,
+		// Copied, because fasthttp uses the buffer again.
+		Header: headers(c), Body: bytes.Clone(body), ReceivedAt: s.clock.next(),
+	}
+	if len(c.Get(fiber.HeaderContentEncoding)) > 0 {
+		delivery.Wire = bytes.Clone(c.Request().Body())
+	}
+	return delivery, nil
+}
+
+// quarantine keeps a delivery because of an item that will never be read, until a
+// person or a later version of the program deals with it. A repeated delivery
+// replaces its letter.
+func (s *Server) quarantine(ctx context.Context, connector connectors.Connector, delivery connectors.Delivery, position int, item connectors.Item) error {
+	s.Log.Warn("webhook event quarantined", zap.String("provider", connector.Provider), zap.String("endpoint", delivery.Integration),
+		zap.String("type", item.Type), zap.String("event_id", item.ID), zap.Error(item.Err))
+	return wrap("quarantine a webhook event", s.Producer.Quarantine(ctx, stream.DeadLetter{
+		Topic: "webhooks/" + connector.Provider + "/" + delivery.Integration, Partition: -1, Offset: int64(position),
+		Reason: stream.ReasonWebhook, Error: item.Err.Error(),
+		Key: []byte(delivery.Workspace), Value: delivery.Body, At: delivery.ReceivedAt,
+	}))
+}
+
+// webhookError asks the provider to retry whatever is not its own fault.
+func (s *Server) webhookError(connector connectors.Connector, err error) error {
+	if errors.Is(err, connectors.ErrBadSignature) {
+		reason := connectors.ReasonMismatch
+		if refused := new(connectors.SignatureError); errors.As(err, &refused) {
+			reason = refused.Reason
+		}
+		s.metrics.refusals.WithLabelValues(connector.Provider, string(reason)).Inc()
+		s.Log.Info("webhook delivery refused", zap.String("provider", connector.Provider), zap.Error(err))
+		f := s.failureOf(err)
+		if connector.RefusedStatus != 0 {
+			f.status = connector.RefusedStatus
+		}
+		return f
+	}
+	if errors.Is(err, connectors.ErrMalformed) || errors.Is(err, stream.ErrBusy) {
 		return err
 	}
 	return s.busy(err)
+}
+
+// answerOf is a connector's answer as one of ours.
+func answerOf(a connectors.Answer) answer {
+	return answer{status: a.Status, contentType: a.ContentType, body: []byte(a.Body)}
 }
 
 // headers copies the request's headers.

@@ -131,13 +131,21 @@ func deadLettersRetryCommand() *cobra.Command {
 		Long: "Publish dead letters again as they were, for instance after an upgrade that can\nread them. One that still cannot be read comes back with one more attempt.",
 		RunE: withSite(kafkaOnly, func(command *cobra.Command, _ []string, s *site) error {
 			ctx := command.Context()
+			webhooks := 0
 			count, err := selection.each(ctx, s, func(producer *stream.Producer, letter stream.DeadLetter) error {
+				if letter.Reason == stream.ReasonWebhook { // no record, so none to publish again
+					webhooks++
+					return nil
+				}
 				return producer.Retry(ctx, letter)
 			})
 			if err != nil {
 				return fmt.Errorf("retrying: %w", err)
 			}
-			fmt.Fprintf(command.OutOrStdout(), "retried %d dead letters\n", count)
+			fmt.Fprintf(command.OutOrStdout(), "retried %d dead letters\n", count-webhooks)
+			if webhooks > 0 {
+				fmt.Fprintf(command.OutOrStdout(), "left %d webhook deliveries: have the provider send them again\n", webhooks)
+			}
 			return nil
 		}),
 	}

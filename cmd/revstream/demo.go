@@ -12,6 +12,7 @@ import (
 
 	"revstream/clickhouse"
 	engine "revstream/clickhouse/embedded"
+	"revstream/connectors/stripe"
 	"revstream/ingest/control"
 )
 
@@ -119,7 +120,7 @@ func (d *demo) ensureEndpoint(ctx context.Context, directory *control.Directory)
 	}
 	secret = newSigningSecret()
 	endpoint, err = directory.CreateEndpoint(ctx, demoActor, control.NewEndpoint{
-		Workspace: demoWorkspace, Provider: stripeProvider, Secrets: []control.Secret{secret},
+		Workspace: demoWorkspace, Provider: stripe.Provider, Secrets: []control.Secret{secret},
 	})
 	if err != nil {
 		return err
@@ -139,7 +140,7 @@ func webhookURL(base, provider, endpoint string) string {
 // write refreshes demo.env with where everything is now.
 func (d *demo) write(folder string, p places) (string, error) {
 	d.values[demoURL] = p.URL
-	d.values[demoStripeEndpoint] = webhookURL(p.URL, stripeProvider, d.endpoint)
+	d.values[demoStripeEndpoint] = webhookURL(p.URL, stripe.Provider, d.endpoint)
 	delete(d.values, demoClickHouseDSN)
 	delete(d.values, demoClickHouseHTTP)
 	if p.ClickHouseHTTP != "" { // the user exists in the embedded engine only

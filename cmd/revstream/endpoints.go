@@ -4,18 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"revstream/connectors"
 	"revstream/ingest/control"
 )
 
 func endpointsCommand() *cobra.Command {
 	return commandGroup("endpoints", "Create, list, rotate and revoke webhook endpoints",
-		endpointsCreateCommand(), endpointsListCommand(), endpointsRotateCommand(), endpointsRevokeCommand())
+		endpointsProvidersCommand(), endpointsCreateCommand(), endpointsListCommand(), endpointsSetCommand(),
+		endpointsRotateCommand(), endpointsRevokeCommand())
 }
 
 // shownEndpoint is an endpoint with its address and, right after it was made, the
@@ -51,19 +51,26 @@ func (s *site) baseURL() string {
 func endpointsCreateCommand() *cobra.Command {
 	var wanted control.NewEndpoint
 	var mode string
+	var settings []string
 	var asJSON, secretFromInput bool
+	var connector connectors.Connector
 	command := &cobra.Command{
 		Use: "create", Short: "Create a webhook endpoint", Args: usage(cobra.NoArgs),
-		Long: "Create a webhook endpoint. The signing secret is read from standard input with\n" +
-			"--secret-stdin, as the provider shows it; otherwise one is made and printed.",
-		PreRunE: func(*cobra.Command, []string) error {
-			if err := required(map[string]string{"workspace": wanted.Workspace, "provider": wanted.Provider}); err != nil {
+		Long: "Create a webhook endpoint. The secret that verifies deliveries is read from standard\n" +
+			"input with --secret-stdin, as the provider shows it; otherwise one is made and printed.\n" +
+			"`endpoints providers` lists the providers with their settings.",
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			if err = required(map[string]string{"workspace": wanted.Workspace, "provider": wanted.Provider}); err != nil {
 				return err
 			}
-			return knownProvider(wanted.Provider)
+			if connector, err = connectorOf(wanted.Provider); err != nil {
+				return err
+			}
+			wanted.Options, wanted.Credentials, err = setting(connector, nil, settings)
+			return err
 		},
 		RunE: withDirectory(func(command *cobra.Command, _ []string, d *control.Directory, s *site) error {
-			secret, made, err := signingSecret(command.InOrStdin(), secretFromInput)
+			secret, made, err := signingSecret(connector, command.InOrStdin(), secretFromInput)
 			if err != nil {
 				return err
 			}
@@ -81,34 +88,33 @@ func endpointsCreateCommand() *cobra.Command {
 	flags.StringVar(&wanted.Provider, "provider", "", "connector, like stripe (required)")
 	flags.StringVar(&wanted.Account, "account", "", "the provider's account")
 	flags.StringVar(&mode, "mode", "", "any, live or test (default any)")
+	flags.StringArrayVar(&settings, "setting", nil, "a setting of the provider, name=value; name=@file reads the value from a file (repeatable)")
 	flags.BoolVar(&secretFromInput, "secret-stdin", false, "read the signing secret from standard input")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	return command
-}
-
-// knownProvider refuses an endpoint whose every delivery would be a 404.
-func knownProvider(provider string) error {
-	known := slices.Sorted(maps.Keys(decoders(defaultConfig(), nil)))
-	if !slices.Contains(known, provider) {
-		return exitWith(exitUsage, fmt.Errorf("--provider %s: no connector of that name, want %s", provider, strings.Join(known, " or ")))
-	}
-	return nil
 }
 
 // secretBytesMax bounds what is read as a secret.
 const secretBytesMax = 4096
 
 // signingSecret reads a secret, or makes one and returns its text too.
-func signingSecret(input io.Reader, fromInput bool) (secret control.Secret, made string, err error) {
-	if !fromInput {
+func signingSecret(connector connectors.Connector, input io.Reader, fromInput bool) (secret control.Secret, made string, err error) {
+	if fromInput {
+		text, err := io.ReadAll(io.LimitReader(input, secretBytesMax))
+		if err != nil {
+			return secret, "", fmt.Errorf("reading the secret: %w", err)
+		}
+		secret = control.NewSecret(strings.TrimSpace(string(text)))
+	} else {
 		secret = newSigningSecret()
-		return secret, secret.Reveal(), nil
+		made = secret.Reveal()
 	}
-	text, err := io.ReadAll(io.LimitReader(input, secretBytesMax))
-	if err != nil {
-		return secret, "", fmt.Errorf("reading the secret: %w", err)
+	if connector.CheckSecret != nil {
+		if err := connector.CheckSecret(secret.Reveal()); err != nil {
+			return secret, "", exitWith(exitUsage, fmt.Errorf("%s needs %s (--secret-stdin): %w", connector.Title, connector.Secret, err))
+		}
 	}
-	return control.NewSecret(strings.TrimSpace(string(text))), "", nil
+	return secret, made, nil
 }
 
 func endpointsListCommand() *cobra.Command {
@@ -149,11 +155,15 @@ func endpointsRotateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			connector, err := connectorOf(endpoint.Provider)
+			if err != nil {
+				return err
+			}
 			var made string
 			secrets := endpoint.Secrets[:1] // the newest
 			if !dropOld {
 				var secret control.Secret
-				if secret, made, err = signingSecret(command.InOrStdin(), secretFromInput); err != nil {
+				if secret, made, err = signingSecret(connector, command.InOrStdin(), secretFromInput); err != nil {
 					return err
 				}
 				secrets = []control.Secret{secret, endpoint.Secrets[0]}

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
-	"revstream/connectors"
-	"revstream/connectors/stripe"
+	"revstream/connectors/registry"
 	"revstream/ingest"
 	"revstream/ingest/stream"
 )
@@ -36,14 +34,6 @@ func ingestCommand() *cobra.Command {
 			})
 		}),
 	}
-}
-
-// stripeProvider is the {provider} of Stripe's webhooks.
-const stripeProvider = "stripe"
-
-// decoders are the webhook connectors, by the provider in the route.
-func decoders(config Config, registry prometheus.Registerer) map[string]connectors.Decode {
-	return map[string]connectors.Decode{stripeProvider: stripe.New(config.Stripe, registry)}
 }
 
 // ingestTables are the local copies of what acceptance looks up.
@@ -81,7 +71,7 @@ func (p *process) startIngest() error {
 	server, err := ingest.New(p.config.Ingest, ingest.Dependencies{
 		Producer: producer, Directory: p.directory, Registerer: p.registry, Log: log,
 		Messages: p.tables.messages, Transactions: p.tables.transactions, Idempotency: p.tables.idempotency,
-		Decoders: decoders(p.config, p.registry),
+		Connectors: registry.New(p.config.Stripe, p.registry),
 	})
 	if err != nil {
 		return fmt.Errorf("preparing acceptance: %w", err)

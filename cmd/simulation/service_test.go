@@ -27,7 +27,7 @@ import (
 type fold struct {
 	t            *testing.T
 	at           time.Time
-	stripe       connectors.Decode
+	stripe       connectors.Connector
 	groups       map[revenue.GroupKey][]revenue.Event
 	registry     map[string][]byte
 	transactions map[string]*thrivestack.State
@@ -80,10 +80,11 @@ func (f *fold) deliver(d Delivery) {
 	case DoorStripe:
 		at := f.next()
 		header := http.Header{"Stripe-Signature": {stripeSignature("whsec_test", body, at)}}
-		decoded, err := f.stripe(context.Background(), connectors.Delivery{
+		_, items, err := f.stripe.Receive(context.Background(), connectors.Delivery{
 			Workspace: "w", Integration: "e", Secrets: []string{"whsec_test"}, Header: header, Body: body, ReceivedAt: at})
 		f.must(d, err)
-		f.publish(decoded.Events...)
+		f.must(d, items[0].Err)
+		f.publish(items[0].Events...)
 	case DoorNative:
 		f.deliverNative(d, body)
 	case DoorPulsora:

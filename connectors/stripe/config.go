@@ -3,7 +3,10 @@ package stripe
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
+
+	"revstream/connectors"
 )
 
 // Policies for what was paid outside Stripe (a bank transfer that the merchant
@@ -71,4 +74,32 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("one_time_source %q: must be %s or %s", c.OneTimeSource, OneTimePaymentIntents, OneTimeCheckoutSessions))
 	}
 	return errors.Join(errs...)
+}
+
+// settings are what an endpoint may say otherwise than the configuration, under
+// the same names.
+func (c Config) settings() []connectors.Setting {
+	return []connectors.Setting{
+		{Name: "signature_age_max", Default: c.SignatureAgeMax.String(), Check: connectors.Between(signatureAgeLeast, signatureAgeMost),
+			About: "How far the signature's time may lie from that of acceptance, either way."},
+		{Name: "off_stripe", Default: c.OffStripe, Check: connectors.OneOf(OffStripeCount, OffStripeExclude),
+			About: "Whether what was paid outside Stripe counts."},
+		{Name: "one_time_source", Default: c.OneTimeSource, Check: connectors.OneOf(OneTimePaymentIntents, OneTimeCheckoutSessions),
+			About: "What counts one-time sales."},
+		{Name: "paused_drafts_count", Default: strconv.FormatBool(c.PausedDraftsCount), Check: connectors.IsFlag,
+			About: "Whether a paused subscription that is collected later counts in MRR."},
+	}
+}
+
+// with is the configuration as an endpoint has it.
+func (c Config) with(settings connectors.Settings) Config {
+	if len(settings) == 0 {
+		return c
+	}
+	return Config{
+		SignatureAgeMax:   settings.Duration("signature_age_max"),
+		OffStripe:         settings["off_stripe"],
+		OneTimeSource:     settings["one_time_source"],
+		PausedDraftsCount: settings.Flag("paused_drafts_count"),
+	}
 }

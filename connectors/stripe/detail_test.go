@@ -115,7 +115,7 @@ func TestAttributionFromMetadata(t *testing.T) {
 
 func TestProvisionalPaymentsAreCounted(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	decode := New(DefaultConfig(), registry)
+	decode := decodeWith(New(DefaultConfig(), registry))
 	payment := func(version, invoice string) fixture {
 		return fixture{Type: "payment_intent.succeeded", Created: 1767225600, APIVersion: version,
 			Object: []byte(`{"id":"pi_1","amount_received":2000,"currency":"usd","invoice":` + invoice + `}`)}

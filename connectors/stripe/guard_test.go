@@ -83,13 +83,13 @@ func TestSignatures(t *testing.T) {
 
 func TestThinEventIsIgnoredAndCounted(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	decode := New(DefaultConfig(), registry)
+	decode := decodeWith(New(DefaultConfig(), registry))
 	for _, body := range []string{
 		`{"id":"evt_2","object":"v2.core.event","type":"v1.invoice.paid","livemode":true,"snapshot_event":"evt_1","related_object":{"id":"in_1","type":"invoice","url":"/v1/invoices/in_1"}}`,
 		`{"id":"evt_2","object":"v2.core.event","type":"v1.invoice.paid","created":"2026-01-01T00:00:00.000Z","livemode":true,"related_object":null}`,
 	} {
 		decoded, err := decode(t.Context(), delivery([]byte(body)))
-		if err != nil || !decoded.Ignored || len(decoded.Events) != 0 || decoded.ID != "evt_2" || decoded.Type != "v1.invoice.paid" {
+		if err != nil || !decoded.Ignored() || len(decoded.Events) != 0 || decoded.ID != "evt_2" || decoded.Type != "v1.invoice.paid" {
 			t.Errorf("%+v, %v", decoded, err)
 		}
 	}
@@ -102,7 +102,7 @@ func TestThinEventIsIgnoredAndCounted(t *testing.T) {
 
 func TestUnknownTypeIsIgnored(t *testing.T) {
 	decoded := decodeOne(t, `{"type":"issuing_card.created","created":1767225600,"object":{"id":"ic_1"}}`)
-	if !decoded.Ignored || decoded.ID != "evt_1" || decoded.Type != "issuing_card.created" {
+	if !decoded.Ignored() || decoded.ID != "evt_1" || decoded.Type != "issuing_card.created" {
 		t.Errorf("%+v", decoded)
 	}
 }

@@ -2,11 +2,8 @@ package stripe
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/stripe/stripe-go/v76/webhook"
 
@@ -14,34 +11,30 @@ import (
 )
 
 // verify checks that one of the endpoint's secrets signed the body, not too long
-// before nor after the delivery was accepted. The error wraps
-// connectors.ErrBadSignature.
-func (s *source) verify(delivery *connectors.Delivery) error {
+// before nor after the delivery was accepted.
+func (s *source) verify(delivery connectors.Delivery) (connectors.Verification, error) {
 	header := signatureHeader(delivery.Header)
-	signedAt, ok := signatureTime(header)
-	if !ok {
-		return fmt.Errorf("Stripe-Signature header without a timestamp: %w", connectors.ErrBadSignature)
+	if header == "" {
+		return connectors.Verification{}, connectors.Refuse(connectors.ReasonMissing, "there is no Stripe-Signature header")
+	}
+	signedAt, err := connectors.SignedAt(signatureTime(header))
+	if err != nil {
+		return connectors.Verification{}, err
 	}
 	// The library compares with the wall clock, and would accept any timestamp
 	// from the future.
-	if age := delivery.ReceivedAt.Sub(signedAt); age > s.config.SignatureAgeMax || age < -s.config.SignatureAgeMax {
-		return fmt.Errorf("signed %v before it was accepted, at most %v either way: %w", age, s.config.SignatureAgeMax, connectors.ErrBadSignature)
+	if err := connectors.Fresh(signedAt, delivery.ReceivedAt, s.config.with(delivery.Settings).SignatureAgeMax); err != nil {
+		return connectors.Verification{}, err
 	}
 	options := webhook.ConstructEventOptions{IgnoreTolerance: true, IgnoreAPIVersionMismatch: true}
-	for _, secret := range delivery.Secrets {
-		// With an empty secret anybody could sign, and the library would agree.
-		if strings.TrimSpace(secret) == "" {
-			continue
-		}
+	// With an empty secret anybody could sign, and the library would agree;
+	// EachSecret passes those over.
+	return connectors.EachSecret(delivery.Secrets, func(secret string) bool {
 		_, err := webhook.ConstructEventWithOptions(delivery.Body, header, secret, options)
-		if isSignatureError(err) {
-			continue
-		}
 		// Any other error is about what v76 makes of the verified body. It knows one
 		// of many versions of it, so that we do not ask.
-		return nil
-	}
-	return fmt.Errorf("none of %d secrets: %w", len(delivery.Secrets), connectors.ErrBadSignature)
+		return !isSignatureError(err)
+	})
 }
 
 func isSignatureError(err error) bool {
@@ -62,19 +55,13 @@ func signatureHeader(header http.Header) string {
 	return strings.Join(kept, ",")
 }
 
-// signatureTime is the timestamp that the signature covers: the last one, if a
-// forger gave several, because that is what the library verifies.
-func signatureTime(header string) (at time.Time, ok bool) {
+// signatureTime is the text of the timestamp that the signature covers: the last
+// one, if a forger gave several, because that is what the library verifies.
+func signatureTime(header string) (seconds string) {
 	for part := range strings.SplitSeq(header, ",") {
-		text, found := strings.CutPrefix(part, "t=")
-		if !found {
-			continue
+		if text, found := strings.CutPrefix(part, "t="); found {
+			seconds = text
 		}
-		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return time.Time{}, false
-		}
-		at, ok = time.Unix(seconds, 0), true
 	}
-	return at, ok
+	return seconds
 }

@@ -45,40 +45,47 @@ type source struct {
 	metrics *metrics
 }
 
-// New returns Stripe's connectors.Decode. The configuration must be valid; the
-// counters are registered with the registerer, or nowhere if it is nil.
-func New(config Config, registerer prometheus.Registerer) connectors.Decode {
-	return (&source{config: config, metrics: newMetrics(registerer)}).decode
+// New returns the connector. The configuration, which holds for endpoints that say
+// nothing else, must be valid; the counters are registered with the registerer, or
+// nowhere if it is nil.
+func New(config Config, registerer prometheus.Registerer) connectors.Connector {
+	s := &source{config: config, metrics: newMetrics(registerer)}
+	return connectors.Connector{
+		Provider: Provider, Title: "Stripe", Secret: "the endpoint's signing secret (whsec_...)",
+		Settings: config.settings(),
+		Verify:   s.verify,
+		Decode: func(_ context.Context, delivery connectors.Delivery) ([]connectors.Item, error) {
+			item, err := s.read(delivery)
+			return []connectors.Item{item}, err
+		},
+	}
 }
 
-func (s *source) decode(_ context.Context, delivery connectors.Delivery) (connectors.Decoded, error) {
-	if err := s.verify(&delivery); err != nil {
-		return connectors.Decoded{}, fmt.Errorf("verifying a Stripe webhook: %w", err)
-	}
+// read translates the one event of a delivery.
+func (s *source) read(delivery connectors.Delivery) (connectors.Item, error) {
 	envelope, err := parseObject(delivery.Body)
 	if err != nil {
-		return connectors.Decoded{}, &connectors.InvalidError{Code: "invalid_json", Detail: syntaxDetail(err)}
+		return connectors.Item{}, &connectors.InvalidError{Code: "invalid_json", Detail: syntaxDetail(err)}
 	}
-	decoded := connectors.Decoded{ID: envelope.text("id"), Type: envelope.text("type")}
+	item := connectors.Item{ID: envelope.text("id"), Type: envelope.text("type")}
 	if envelope.text("object") == thinEvent {
 		s.metrics.thin.Inc()
-		decoded.Ignored = true
-		return decoded, nil
+		return item, nil
 	}
-	read := readers[decoded.Type]
-	if read == nil && decoded.ID != "" && decoded.Type != "" {
-		decoded.Ignored = true
-		return decoded, nil
+	read := readers[item.Type]
+	if read == nil && item.ID != "" && item.Type != "" {
+		return item, nil
 	}
-	d := newReader(s, &delivery, envelope)
+	d := newReader(&source{config: s.config.with(delivery.Settings), metrics: s.metrics}, &delivery, envelope)
 	if d.fault == nil && read != nil {
 		read(d)
 	}
 	if d.fault != nil {
-		return connectors.Decoded{ID: decoded.ID, Type: decoded.Type}, fmt.Errorf("reading Stripe event %s (%s): %w", decoded.ID, decoded.Type, d.fault)
+		item.Err = d.fault
+		return item, nil
 	}
-	decoded.Events, decoded.Ignored = d.events, len(d.events) == 0
-	return decoded, nil
+	item.Events = d.events
+	return item, nil
 }
 
 // readers are what is made of each type of event. Types are strings because

@@ -1,6 +1,7 @@
 package stripe
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -74,7 +75,22 @@ func delivery(body []byte) connectors.Delivery {
 	}
 }
 
-func newDecode(t testing.TB, change func(*Config)) connectors.Decode {
+// decode verifies and reads a delivery of one event.
+type decode func(context.Context, connectors.Delivery) (connectors.Item, error)
+
+// decodeWith is the connector as the tests use it: with the errors of an event as
+// those of its delivery.
+func decodeWith(connector connectors.Connector) decode {
+	return func(ctx context.Context, d connectors.Delivery) (connectors.Item, error) {
+		_, items, err := connector.Receive(ctx, d)
+		if err != nil {
+			return connectors.Item{}, err
+		}
+		return items[0], items[0].Err
+	}
+}
+
+func newDecode(t testing.TB, change func(*Config)) decode {
 	t.Helper()
 	config := DefaultConfig()
 	if change != nil {
@@ -83,12 +99,12 @@ func newDecode(t testing.TB, change func(*Config)) connectors.Decode {
 	if err := config.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	return New(config, prometheus.NewRegistry())
+	return decodeWith(New(config, prometheus.NewRegistry()))
 }
 
 // decodeOne decodes an event given as the JSON of a fixture, with the default
 // configuration.
-func decodeOne(t testing.TB, text string) connectors.Decoded {
+func decodeOne(t testing.TB, text string) connectors.Item {
 	t.Helper()
 	decoded, err := tryDecode(t, text)
 	if err != nil {
@@ -97,7 +113,7 @@ func decodeOne(t testing.TB, text string) connectors.Decoded {
 	return decoded
 }
 
-func tryDecode(t testing.TB, text string) (connectors.Decoded, error) {
+func tryDecode(t testing.TB, text string) (connectors.Item, error) {
 	t.Helper()
 	var f fixture
 	if err := json.Unmarshal([]byte(text), &f); err != nil {
@@ -116,7 +132,7 @@ func one(t testing.TB, text string) revenue.Event {
 	return events[0]
 }
 
-func decodeAll(t testing.TB, decode connectors.Decode, fixtures []fixture) [][]revenue.Event {
+func decodeAll(t testing.TB, decode decode, fixtures []fixture) [][]revenue.Event {
 	t.Helper()
 	var statements [][]revenue.Event
 	for i, f := range fixtures {
@@ -124,8 +140,8 @@ func decodeAll(t testing.TB, decode connectors.Decode, fixtures []fixture) [][]r
 		if err != nil {
 			t.Fatalf("event %d (%s): %v", i+1, f.Type, err)
 		}
-		if decoded.ID != fmt.Sprintf("evt_%d", i+1) || decoded.Type != f.Type || decoded.Ignored != (len(decoded.Events) == 0) {
-			t.Errorf("event %d: decoded as id %q, type %q, ignored %v", i+1, decoded.ID, decoded.Type, decoded.Ignored)
+		if decoded.ID != fmt.Sprintf("evt_%d", i+1) || decoded.Type != f.Type || decoded.Ignored() != (len(decoded.Events) == 0) {
+			t.Errorf("event %d: decoded as id %q, type %q, ignored %v", i+1, decoded.ID, decoded.Type, decoded.Ignored())
 		}
 		statements = append(statements, decoded.Events)
 	}

@@ -34,7 +34,7 @@ func TestTrap03AuthorisationIsNoMoney(t *testing.T) {
 
 func TestTrap04PaidInvoiceOfNothing(t *testing.T) {
 	decoded := decodeOne(t, `{"type":"invoice.paid","created":1767225600,"object":{"id":"in_1","amount_paid":0,"currency":"usd","customer":"cus_1","billing_reason":"subscription_create","subscription":"sub_1","paid":true}}`)
-	if len(decoded.Events) != 0 || !decoded.Ignored {
+	if len(decoded.Events) != 0 || !decoded.Ignored() {
 		t.Errorf("%+v", decoded)
 	}
 	runScenario(t, "trial_converts")
@@ -225,7 +225,7 @@ func ignored(t *testing.T, types ...string) {
 	t.Helper()
 	for _, kind := range types {
 		decoded := decodeOne(t, `{"type":"`+kind+`","created":1767225600,"object":{"id":"x_1","amount_paid":2000,"amount":2000,"currency":"usd","customer":"cus_1","status":"active"}}`)
-		if len(decoded.Events) != 0 || !decoded.Ignored {
+		if len(decoded.Events) != 0 || !decoded.Ignored() {
 			t.Errorf("%s: %+v", kind, decoded)
 		}
 	}

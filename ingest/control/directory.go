@@ -176,14 +176,11 @@ func (d *Directory) applyEndpoint(id string, value []byte) error {
 	if present && stored.ID != id {
 		present, err = false, errors.New("the endpoint is another")
 	}
-	for _, text := range stored.Secrets {
-		stored.Endpoint.Secrets = append(stored.Endpoint.Secrets, NewSecret(text))
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.endpoints, id)
 	if present {
-		d.endpoints[id] = stored.Endpoint
+		d.endpoints[id] = stored.endpoint()
 		d.misses.absent.Remove("endpoint " + id)
 	}
 	return err

@@ -43,9 +43,11 @@ type Endpoint struct {
 	// address, there are several. There is always one, and none is empty: an empty
 	// secret would let anyone sign.
 	Secrets []Secret `json:"secrets"`
-	// Options are the connector's own settings.
-	Options   map[string]string `json:"options,omitempty"`
-	CreatedAt time.Time         `json:"created_at"`
+	// Options are the connector's own settings, and Credentials those of them that
+	// are secret: the key of an API, a password.
+	Options     map[string]string `json:"options,omitempty"`
+	Credentials map[string]Secret `json:"credentials,omitempty"`
+	CreatedAt   time.Time         `json:"created_at"`
 	// RevokedAt is when it was revoked; then it is in lists only.
 	RevokedAt time.Time `json:"revoked_at,omitzero"`
 }
@@ -56,12 +58,51 @@ type NewEndpoint struct {
 	Mode                         Mode
 	Secrets                      []Secret
 	Options                      map[string]string
+	Credentials                  map[string]Secret
+}
+
+// Settings are Options and Credentials in one, secrets in clear. Whoever calls it
+// answers for where they go.
+func (e Endpoint) Settings() map[string]string {
+	settings := make(map[string]string, len(e.Options)+len(e.Credentials))
+	maps.Copy(settings, e.Options)
+	for name, secret := range e.Credentials {
+		settings[name] = secret.text
+	}
+	return settings
 }
 
 // storedEndpoint is an endpoint as the topic holds it: secrets in clear.
 type storedEndpoint struct {
 	Endpoint
-	Secrets []string `json:"secrets"`
+	Secrets     []string          `json:"secrets"`
+	Credentials map[string]string `json:"credentials,omitempty"`
+}
+
+func (e Endpoint) stored() storedEndpoint {
+	stored := storedEndpoint{Endpoint: e, Secrets: Reveal(e.Secrets)}
+	for name, secret := range e.Credentials {
+		if stored.Credentials == nil {
+			stored.Credentials = make(map[string]string, len(e.Credentials))
+		}
+		stored.Credentials[name] = secret.text
+	}
+	return stored
+}
+
+func (s storedEndpoint) endpoint() Endpoint {
+	e := s.Endpoint
+	e.Secrets, e.Credentials = nil, nil
+	for _, text := range s.Secrets {
+		e.Secrets = append(e.Secrets, NewSecret(text))
+	}
+	for name, text := range s.Credentials {
+		if e.Credentials == nil {
+			e.Credentials = make(map[string]Secret, len(s.Credentials))
+		}
+		e.Credentials[name] = NewSecret(text)
+	}
+	return e
 }
 
 var (
@@ -107,7 +148,7 @@ func (d *Directory) endpointOf(id string) (Endpoint, bool) {
 
 // clone keeps the caller's slices and maps apart from ours.
 func (e Endpoint) clone() Endpoint {
-	e.Secrets, e.Options = slices.Clone(e.Secrets), maps.Clone(e.Options)
+	e.Secrets, e.Options, e.Credentials = slices.Clone(e.Secrets), maps.Clone(e.Options), maps.Clone(e.Credentials)
 	return e
 }
 
@@ -135,7 +176,7 @@ func (d *Directory) Endpoints(workspace string) []Endpoint {
 func (d *Directory) CreateEndpoint(ctx context.Context, by Actor, n NewEndpoint) (Endpoint, error) {
 	e := Endpoint{
 		ID: "we_" + randomHex(), Workspace: n.Workspace, Provider: n.Provider, Account: n.Account,
-		Mode: n.Mode, Secrets: n.Secrets, Options: n.Options, CreatedAt: d.now(),
+		Mode: n.Mode, Secrets: n.Secrets, Options: n.Options, Credentials: n.Credentials, CreatedAt: d.now(),
 	}.clone()
 	if e.Mode == "" {
 		e.Mode = ModeAny
@@ -173,11 +214,21 @@ func (d *Directory) SetSecrets(ctx context.Context, by Actor, id string, secrets
 	})
 }
 
+// SetOptions replaces the options and credentials of an endpoint. Whether they are
+// the connector's is the caller's to check. Errors: ErrInvalid, ErrUnknown,
+// stream.ErrBusy.
+func (d *Directory) SetOptions(ctx context.Context, by Actor, id string, options map[string]string, credentials map[string]Secret) (Endpoint, error) {
+	return d.updateEndpoint(ctx, by, id, "endpoint.set_options", func(e *Endpoint) map[string]string {
+		e.Options, e.Credentials = maps.Clone(options), maps.Clone(credentials)
+		return map[string]string{"options": strings.Join(slices.Sorted(maps.Keys(e.Settings())), " ")}
+	})
+}
+
 // RevokeEndpoint turns an endpoint off for good and forgets its secrets. To revoke
 // one again is ErrUnknown. Errors: ErrUnknown, stream.ErrBusy.
 func (d *Directory) RevokeEndpoint(ctx context.Context, by Actor, id string) (Endpoint, error) {
 	return d.updateEndpoint(ctx, by, id, "endpoint.revoke", func(e *Endpoint) map[string]string {
-		e.RevokedAt, e.Secrets = d.now(), nil
+		e.RevokedAt, e.Secrets, e.Credentials = d.now(), nil, nil
 		return nil
 	})
 }
@@ -203,14 +254,14 @@ func (d *Directory) updateEndpoint(ctx context.Context, by Actor, id, action str
 
 func (e Endpoint) step(action string, detail map[string]string) step {
 	return step{action: action, workspace: e.Workspace, key: endpointPrefix + e.ID,
-		value: storedEndpoint{e, Reveal(e.Secrets)}, detail: detail}
+		value: e.stored(), detail: detail}
 }
 
 const (
 	secretBytesMin = 6 // Lemon Squeezy's shortest
 	secretBytesMax = 512
 	optionsMax     = 32
-	optionBytesMax = 1024
+	optionBytesMax = 8192 // a private key in PEM fits
 )
 
 func (d *Directory) validateEndpoint(e Endpoint) error {
@@ -235,14 +286,14 @@ func (d *Directory) validateEndpoint(e Endpoint) error {
 			faults = append(faults, fmt.Errorf("secret %d is given twice", i+1))
 		}
 	}
-	return invalid(append(faults, validateOptions(e.Options)))
+	return invalid(append(faults, validateOptions(e.Settings())))
 }
 
-func validateOptions(options map[string]string) error {
-	if len(options) > optionsMax {
-		return fmt.Errorf("%d options: at most %d", len(options), optionsMax)
+func validateOptions(settings map[string]string) error {
+	if len(settings) > optionsMax {
+		return fmt.Errorf("%d options: at most %d", len(settings), optionsMax)
 	}
-	for name, value := range options {
+	for name, value := range settings {
 		if name == "" || len(name)+len(value) > optionBytesMax || !utf8.ValidString(name+value) {
 			return errors.New("options: names and values of UTF-8, not too long")
 		}

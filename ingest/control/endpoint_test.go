@@ -1,7 +1,9 @@
 package control
 
 import (
+	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +27,19 @@ func TestEndpoints(t *testing.T) {
 	if got, _ = b.Endpoint(e.ID); !slices.Equal(Reveal(got.Secrets), []string{"whsec_3"}) || got.Options["a"] != "b" {
 		t.Errorf("after rotation: %+v, %v", got, Reveal(got.Secrets))
 	}
+	credentials := map[string]Secret{"api_key": NewSecret("pk_live_1")}
+	if _, err := b.SetOptions(within(t), tester, e.ID, map[string]string{"c": "d"}, credentials); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Refresh(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ = b.Endpoint(e.ID); !maps.Equal(got.Settings(), map[string]string{"c": "d", "api_key": "pk_live_1"}) || len(got.Secrets) != 1 {
+		t.Errorf("after new options: %v", got.Settings())
+	}
+	if text, err := json.Marshal(got); err != nil || strings.Contains(string(text), "pk_live_1") {
+		t.Errorf("a credential shows in %s, %v", text, err)
+	}
 	if _, err := b.SetSecrets(within(t), tester, e.ID, nil); !errors.Is(err, ErrInvalid) {
 		t.Errorf("no secrets: %v", err)
 	}
@@ -38,7 +53,7 @@ func TestEndpoints(t *testing.T) {
 		if _, ok := d.Endpoint(e.ID); ok {
 			t.Errorf("revoked, and still there: %s", name)
 		}
-		if list := d.Endpoints("acme"); len(list) != 1 || list[0].RevokedAt.IsZero() || len(list[0].Secrets) != 0 {
+		if list := d.Endpoints("acme"); len(list) != 1 || list[0].RevokedAt.IsZero() || len(list[0].Secrets) != 0 || len(list[0].Credentials) != 0 {
 			t.Errorf("%s: %+v", name, list)
 		}
 	}
@@ -69,7 +84,7 @@ func TestEndpointValidation(t *testing.T) {
 		"many secrets":    {Provider: "stripe", Secrets: slices.Repeat(good, 9)},
 		"mode":            {Provider: "stripe", Secrets: good, Mode: "x"},
 		"account":         {Provider: "stripe", Secrets: good, Account: "a\n"},
-		"option":          {Provider: "stripe", Secrets: good, Options: map[string]string{"a": strings.Repeat("x", 2000)}},
+		"option":          {Provider: "stripe", Secrets: good, Options: map[string]string{"a": strings.Repeat("x", 9000)}},
 	} {
 		n.Workspace = "acme"
 		_, err := d.CreateEndpoint(within(t), tester, n)

@@ -30,6 +30,10 @@ const (
 	ReasonInvalid = "invalid" // a required member is missing or a value out of range
 )
 
+// ReasonWebhook is the reason of a dead letter that is the body of a webhook
+// delivery which verifies and cannot be read. Its Topic names where it came in.
+const ReasonWebhook = "webhook"
+
 // poisonError is an ErrPoison with its reason.
 type poisonError struct {
 	reason string

@@ -1,0 +1,122 @@
+package connectortest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"revstream/ingest/revenue"
+)
+
+// Arrive lets the statements of deliveries arrive in an order, one delivery a
+// second, and returns the ledger's rows and what is believed in the end, as text
+// that does not depend on when what arrived.
+func Arrive(statements [][]revenue.Event, order []int) (rows []revenue.LedgerRow, believed string) {
+	groups := map[string][]revenue.Event{}
+	for position, delivery := range order {
+		for _, e := range statements[delivery] {
+			e.ReceivedAt = ReceivedAt.Add(time.Duration(position) * time.Second)
+			groups[e.Group] = append(groups[e.Group], e)
+		}
+	}
+	var entries []string
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		rows = append(rows, revenue.Ledger(groups[group])...)
+		for _, e := range revenue.Fold(groups[group]) {
+			e.ReceivedAt = time.Time{} // depends on the order, as it should
+			entries = append(entries, fmt.Sprintf("%+v", e))
+		}
+	}
+	slices.Sort(entries)
+	return rows, strings.Join(entries, "\n")
+}
+
+// Orders draws orders of arrival of n deliveries: any permutation, with repeats.
+func Orders(n int) *rapid.Generator[[]int] {
+	return rapid.Custom(func(t *rapid.T) []int {
+		identity := make([]int, n)
+		for i := range identity {
+			identity[i] = i
+		}
+		order := rapid.Permutation(identity).Draw(t, "order")
+		for range rapid.IntRange(0, n).Draw(t, "repeats") {
+			order = slices.Insert(order, rapid.IntRange(0, len(order)).Draw(t, "at"), rapid.IntRange(0, n-1).Draw(t, "repeated"))
+		}
+		return order
+	})
+}
+
+// figures sums signed rows the way that answers do.
+func (s Scenario) figures(rows []revenue.LedgerRow) string {
+	cash, lifecycle := map[string]int64{}, map[string]int64{}
+	for _, row := range rows {
+		switch row.Kind.Family() {
+		case revenue.FamilyCash:
+			cash[string(row.Kind)+" "+row.Currency] += int64(row.Sign) * row.Amount
+		case revenue.FamilyLifecycle:
+			lifecycle[string(row.Kind)] += int64(row.Sign)
+		case revenue.FamilyState:
+		}
+	}
+	points := make([]Worth, len(s.MRR))
+	for i, point := range s.MRR {
+		sums := map[string]int64{}
+		for _, row := range rows {
+			if row.OccurredAt.Before(point.Before) && row.MRR != 0 {
+				sums[row.Currency] += int64(row.Sign) * row.MRR
+			}
+		}
+		points[i] = Worth{point.Before, map[string]string{}}
+		for currency, sum := range sums {
+			if sum != 0 {
+				points[i].Worth[currency] = fmt.Sprintf("%d.%04d", sum/revenue.MRRScale, sum%revenue.MRRScale)
+			}
+		}
+	}
+	return figuresText(cash, lifecycle, points)
+}
+
+func (s Scenario) want() string {
+	return figuresText(maps.Clone(s.Cash), maps.Clone(s.Lifecycle), s.MRR)
+}
+
+func figuresText(cash, lifecycle map[string]int64, mrr []Worth) string {
+	for _, sums := range []map[string]int64{cash, lifecycle} {
+		maps.DeleteFunc(sums, func(_ string, sum int64) bool { return sum == 0 })
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "cash %v, lifecycle %v", cash, lifecycle)
+	for _, point := range mrr {
+		fmt.Fprintf(&text, ", mrr before %s %v", point.Before.Format(time.RFC3339), point.Worth)
+	}
+	return text.String()
+}
+
+// checkOrders holds every order of arrival, with repeats, against the figures
+// worked out by hand.
+func (s Scenario) checkOrders(t *testing.T, statements [][]revenue.Event) {
+	t.Helper()
+	inOrder := make([]int, len(statements))
+	for i := range inOrder {
+		inOrder[i] = i
+	}
+	rows, first := Arrive(statements, inOrder)
+	if got := s.figures(rows); got != s.want() {
+		t.Fatalf("in order:\n got %s\nwant %s", got, s.want())
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		order := Orders(len(statements)).Draw(r, "arrivals")
+		rows, believed := Arrive(statements, order)
+		if got := s.figures(rows); got != s.want() {
+			r.Fatalf("order %v:\n got %s\nwant %s", order, got, s.want())
+		}
+		if believed != first {
+			r.Fatalf("order %v is believed otherwise:\n%s\nthan in order:\n%s", order, believed, first)
+		}
+	})
+}

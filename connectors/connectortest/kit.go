@@ -1,0 +1,220 @@
+package connectortest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"revstream/connectors"
+	"revstream/ingest/revenue"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+// Kit holds a connector against what is asked of all.
+type Kit struct {
+	Connector connectors.Connector
+	// Secret verifies what Sign signed with it, Other is one of the same form.
+	Secret, Other string
+	// Sign puts on a delivery what the provider would at a moment. It must cope with
+	// any body.
+	Sign func(delivery *connectors.Delivery, secret string, at time.Time)
+	// Timed says that the signature covers its time, Bodiless that it does not cover
+	// the body (a password in a header).
+	Timed, Bodiless bool
+	// Settings are what every endpoint of the tests is told.
+	Settings map[string]string
+}
+
+// Run runs the scenarios of the package under test, and what can be wrong with
+// their signatures.
+func (k Kit) Run(t *testing.T) {
+	for _, scenario := range Load(t, ".") {
+		t.Run(scenario.Name, func(t *testing.T) {
+			statements := k.receiveAll(t, scenario)
+			scenario.checkOrders(t, statements)
+		})
+	}
+	k.runSignatures(t)
+}
+
+// goldenItem is an item in a golden file.
+type goldenItem struct {
+	ID         string             `json:"id,omitempty"`
+	Type       string             `json:"type,omitempty"`
+	Outcome    connectors.Outcome `json:"outcome"`
+	Error      string             `json:"error,omitempty"`
+	Statements []revenue.Event    `json:"statements,omitempty"`
+}
+
+// receiveAll receives the signed deliveries of a scenario and compares what they
+// become with its golden file.
+func (k Kit) receiveAll(t *testing.T, scenario Scenario) [][]revenue.Event {
+	t.Helper()
+	var golden [][]goldenItem
+	var statements [][]revenue.Event
+	for i, delivery := range scenario.prepare(t, k.Connector, k.Settings) {
+		k.sign(&delivery, k.Secret, ReceivedAt)
+		_, items, err := k.Connector.Receive(t.Context(), delivery)
+		if err != nil {
+			t.Fatalf("delivery %d: %v", i+1, err)
+		}
+		received, events := []goldenItem{}, []revenue.Event{}
+		for _, item := range items {
+			k.checkItem(t, item, delivery)
+			shown := goldenItem{ID: item.ID, Type: item.Type, Outcome: item.Outcome(), Statements: item.Events}
+			if item.Err != nil {
+				shown.Error = item.Err.Error()
+			}
+			received, events = append(received, shown), append(events, item.Events...)
+		}
+		golden, statements = append(golden, received), append(statements, events)
+	}
+	compareGolden(t, scenario.Name, golden)
+	return statements
+}
+
+// sign makes the delivery one that verifies with the secret.
+func (k Kit) sign(delivery *connectors.Delivery, secret string, at time.Time) {
+	delivery.Header = delivery.Header.Clone()
+	if delivery.Header == nil {
+		delivery.Header = http.Header{}
+	}
+	delivery.Secrets = []string{k.Secret}
+	k.Sign(delivery, secret, at)
+}
+
+func compareGolden(t *testing.T, name string, got any) {
+	t.Helper()
+	text, err := json.MarshalIndent(got, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, '\n')
+	path := filepath.Join("testdata", "golden", name+".json")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (go test -update writes it)", err)
+	}
+	if !bytes.Equal(want, text) {
+		t.Errorf("%s differs from what the deliveries become; see go test -update and git diff. Got:\n%s", path, text)
+	}
+}
+
+// checkItem checks that the rest of the system can take an item.
+func (k Kit) checkItem(t testing.TB, item connectors.Item, delivery connectors.Delivery) {
+	t.Helper()
+	if item.Err != nil && len(item.Events) > 0 {
+		t.Errorf("%d statements beside %v", len(item.Events), item.Err)
+	}
+	if item.Err != nil && !errors.Is(item.Err, connectors.ErrMalformed) && !errors.Is(item.Err, connectors.ErrBadSignature) {
+		t.Errorf("an item's error is neither malformed nor a bad signature: %v", item.Err)
+	}
+	for i := range item.Events {
+		k.checkStatement(t, &item.Events[i], delivery)
+	}
+}
+
+func (k Kit) checkStatement(t testing.TB, e *revenue.Event, delivery connectors.Delivery) {
+	t.Helper()
+	if e.Workspace != delivery.Workspace || e.Provider != k.Connector.Provider || e.ObjectID == "" ||
+		!slices.Contains(revenue.Kinds, e.Kind) || e.Group == "" || strings.HasSuffix(e.Group, "|") {
+		t.Errorf("identity: %+v", e)
+	}
+	if e.Delivery.Integration != delivery.Integration {
+		t.Errorf("came in by %q: %+v", e.Delivery.Integration, e)
+	}
+	for _, amount := range []int64{e.Amount, e.Tax, e.Fee, e.Discount} {
+		if amount < 0 || amount > revenue.AmountMax {
+			t.Errorf("amount %d of %+v", amount, e)
+		}
+	}
+	if _, known := revenue.Exponent(e.Currency); !known && (e.Amount != 0 || e.MRR != 0) {
+		t.Errorf("currency %q", e.Currency)
+	}
+	if e.Version < 0 {
+		t.Errorf("version %d of %s", e.Version, e.FactID())
+	}
+	if e.OccurredAt.Before(connectors.OccurredMin()) || e.OccurredAt.Location() != time.UTC || !e.ReceivedAt.Equal(delivery.ReceivedAt) {
+		t.Errorf("times of %+v", e)
+	}
+	if _, err := json.Marshal(e); err != nil {
+		t.Error(err)
+	}
+}
+
+// Fuzz signs whatever comes, and checks that it becomes what the rest of the
+// system can take, twice the same. A connector that fetches gets the second text
+// from the provider's API, whatever it asks for.
+func (k Kit) Fuzz(f *testing.F) {
+	scenarios := Load(f, ".")
+	for _, scenario := range scenarios {
+		objects := slices.Collect(maps.Values(scenario.API))
+		for _, fixture := range scenario.Deliveries {
+			body := []byte(fixture.Body)
+			if fixture.Text != "" {
+				body = []byte(fixture.Text)
+			}
+			if len(objects) == 0 {
+				f.Add(body, []byte("{}"))
+			}
+			for _, object := range objects {
+				f.Add(body, []byte(object))
+			}
+		}
+	}
+	fetches := slices.ContainsFunc(k.Connector.Settings, func(s connectors.Setting) bool { return s.Name == APISetting })
+	template := scenarios[0]
+	f.Fuzz(func(t *testing.T, body, object []byte) {
+		k.fuzzOne(t, template, body, object, fetches)
+	})
+}
+
+func (k Kit) fuzzOne(t *testing.T, template Scenario, body, object []byte, fetches bool) {
+	template.API = nil
+	settings := maps.Clone(k.Settings)
+	if fetches {
+		if settings == nil {
+			settings = map[string]string{}
+		}
+		settings[APISetting] = serveAlways(t, object)
+	}
+	delivery := template.prepare(t, k.Connector, settings)[0]
+	delivery.Body = body
+	k.sign(&delivery, k.Secret, ReceivedAt)
+	_, items, err := k.Connector.Receive(t.Context(), delivery)
+	if err != nil {
+		// A provider that signs within the body cannot sign just any, and what was
+		// fetched may say that it has to be fetched again.
+		return
+	}
+	_, again, err := k.Connector.Receive(t.Context(), delivery)
+	if err != nil || !reflect.DeepEqual(items, again) {
+		t.Fatalf("read differently the second time: %v", err)
+	}
+	var events []revenue.Event
+	for _, item := range items {
+		k.checkItem(t, item, delivery)
+		events = append(events, item.Events...)
+	}
+	revenue.Ledger(events)
+}

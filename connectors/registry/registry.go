@@ -1,0 +1,18 @@
+// Package registry is the one place that names every connector: a new provider is
+// a folder beside this one and a line here.
+package registry
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"revstream/connectors"
+	"revstream/connectors/stripe"
+)
+
+// New returns the connectors of every provider. The registerer takes their
+// counters; nil leaves them unregistered.
+func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connectors.Connector {
+	return []connectors.Connector{
+		stripe.New(stripeConfig, registerer),
+	}
+}
