@@ -82,6 +82,7 @@ func TestCommandsRefuse(t *testing.T) {
 	for _, args := range []string{
 		"keys create --workspace known --expires-in 5s", "keys list --workspace known",
 		"endpoints create --workspace known --provider stripe", "endpoints list --workspace known",
+		"endpoints create --workspace known --provider paddle --setting signature_age_max=1m", "endpoints providers", "endpoints providers --json",
 	} {
 		if code, output := runOn(t, addr, strings.Fields(args)...); code != exitOK {
 			t.Errorf("%s: exit code %d\n%s", args, code, output)

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"revstream/connectors"
+	"revstream/connectors/paddle"
 	"revstream/connectors/stripe"
 )
 
@@ -14,5 +15,6 @@ import (
 func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connectors.Connector {
 	return []connectors.Connector{
 		stripe.New(stripeConfig, registerer),
+		paddle.New(),
 	}
 }

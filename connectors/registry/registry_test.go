@@ -1,0 +1,118 @@
+package registry_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"revstream/connectors"
+	"revstream/connectors/connectortest"
+	"revstream/connectors/registry"
+	"revstream/connectors/stripe"
+	"revstream/ingest/revenue"
+)
+
+func all(t *testing.T) []connectors.Connector {
+	t.Helper()
+	return registry.New(stripe.DefaultConfig(), nil)
+}
+
+// TestConnectorsAreComplete holds each connector against what the rest of the
+// system takes for granted.
+func TestConnectorsAreComplete(t *testing.T) {
+	name := regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+	seen := map[string]bool{}
+	for _, c := range all(t) {
+		if !name.MatchString(c.Provider) || seen[c.Provider] {
+			t.Errorf("provider %q is no name, or has two connectors", c.Provider)
+		}
+		seen[c.Provider] = true
+		if c.Title == "" || c.Secret == "" || c.Verify == nil || c.Decode == nil {
+			t.Errorf("%s: title, secret, Verify and Decode are needed", c.Provider)
+		}
+		var required []string
+		for _, s := range c.Settings {
+			if !name.MatchString(s.Name) || s.About == "" {
+				t.Errorf("%s: setting %q needs a name in snake case and a sentence", c.Provider, s.Name)
+			}
+			if s.Default != "" && s.Check != nil && s.Check(s.Default) != nil {
+				t.Errorf("%s: the default of %s is not valid: %v", c.Provider, s.Name, s.Check(s.Default))
+			}
+			if s.Required {
+				required = append(required, s.Name)
+			}
+		}
+		_, err := c.Settle(map[string]string{"no_such_setting": "x"})
+		for _, wanted := range append(required, "no_such_setting") {
+			if err == nil || !strings.Contains(err.Error(), wanted) {
+				t.Errorf("%s: %s is not named in %v", c.Provider, wanted, err)
+			}
+		}
+	}
+}
+
+// TestEveryFolderIsRegistered finds providers that were written and forgotten, and
+// such as do not use the tests of all.
+func TestEveryFolderIsRegistered(t *testing.T) {
+	folders, err := filepath.Glob(filepath.Join("..", "*", "testdata", "scenarios"))
+	if err != nil || len(folders) < 2 {
+		t.Fatalf("%d folders with scenarios, %v", len(folders), err)
+	}
+	for _, folder := range folders {
+		provider := filepath.Base(filepath.Dir(filepath.Dir(folder)))
+		if !slices.ContainsFunc(all(t), func(c connectors.Connector) bool { return c.Provider == provider }) {
+			t.Errorf("connectors/%s is not registered", provider)
+		}
+		tests := ""
+		paths, _ := filepath.Glob(filepath.Join("..", provider, "*_test.go"))
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tests += string(text)
+		}
+		if !strings.Contains(tests, "func FuzzDecode(") || provider != stripe.Provider && !strings.Contains(tests, ".Run(t)") {
+			t.Errorf("connectors/%s does not run connectortest.Kit, or has no FuzzDecode", provider)
+		}
+	}
+}
+
+// TestAnyOrderOfAllProviders lets the deliveries of all scenarios of all providers
+// arrive together, in any order and repeatedly: what is believed in the end is
+// always the same.
+func TestAnyOrderOfAllProviders(t *testing.T) {
+	var statements [][]revenue.Event
+	for _, c := range all(t) {
+		if c.Provider == stripe.Provider {
+			continue // its scenarios have a form of their own, and are permuted there
+		}
+		for i, scenario := range connectortest.Load(t, filepath.Join("..", c.Provider)) {
+			for _, events := range scenario.Statements(t, c, connectortest.AnySettings(c)) {
+				for j := range events { // scenarios tell of the same customers
+					events[j].Group = scenario.Name + string(rune('a'+i)) + events[j].Group
+				}
+				statements = append(statements, events)
+			}
+		}
+	}
+	inOrder := make([]int, len(statements))
+	for i := range inOrder {
+		inOrder[i] = i
+	}
+	_, first := connectortest.Arrive(statements, inOrder)
+	if !strings.Contains(first, "paddle") {
+		t.Fatal("nothing of Paddle is believed")
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		order := connectortest.Orders(len(statements)).Draw(r, "arrivals")
+		if _, believed := connectortest.Arrive(statements, order); believed != first {
+			r.Fatalf("order %v is believed otherwise", order)
+		}
+	})
+}
