@@ -137,8 +137,15 @@ func (c Connector) Receive(ctx context.Context, delivery Delivery) (Verification
 	case err != nil:
 		return Verification{}, nil, fmt.Errorf("reading a delivery of %s: %w", c.Provider, err)
 	}
-	for position, cause := range verification.Refused {
-		items[position] = Item{ID: items[position].ID, Type: items[position].Type, Err: cause}
+	refused := 0
+	for position := range items {
+		if cause := verification.Refused[position]; cause != nil {
+			items[position] = Item{ID: items[position].ID, Type: items[position].Type, Err: cause}
+			refused++
+		}
+	}
+	if refused > 0 && refused == len(items) {
+		return Verification{}, nil, fmt.Errorf("verifying a delivery of %s: none of %d items: %w", c.Provider, refused, items[0].Err)
 	}
 	return verification, items, nil
 }

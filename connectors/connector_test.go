@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,25 @@ func TestReceiveClasses(t *testing.T) {
 		if !errors.Is(err, c.err) || c.outcome != "" && (len(items) != 1 || items[0].Outcome() != c.outcome) {
 			t.Errorf("%s: %+v, %v", name, items, err)
 		}
+	}
+}
+
+func TestItemsThatDoNotVerify(t *testing.T) {
+	decoded := []Item{{ID: "a"}, {ID: "b"}}
+	var refused map[int]error
+	connector := Connector{
+		Verify: func(Delivery) (Verification, error) { return Verification{Refused: refused}, nil },
+		Decode: func(context.Context, Delivery) ([]Item, error) { return slices.Clone(decoded), nil },
+	}
+	forged := Refuse(ReasonMismatch, "forged")
+	refused = map[int]error{1: forged, 7: forged} // the last of no item
+	_, items, err := connector.Receive(t.Context(), Delivery{})
+	if err != nil || len(items) != 2 || items[0].Outcome() != OutcomeIgnored || items[1].Outcome() != OutcomeRefused || items[1].ID != "b" {
+		t.Errorf("%+v, %v", items, err)
+	}
+	refused = map[int]error{0: forged, 1: forged}
+	if _, items, err := connector.Receive(t.Context(), Delivery{}); !errors.Is(err, ErrBadSignature) || len(items) != 0 {
+		t.Errorf("nothing verifies, and yet %+v, %v", items, err)
 	}
 }
 
