@@ -36,6 +36,7 @@ type courier struct {
 	sign     func(body []byte, at time.Time) string // Stripe-Signature
 	patience time.Duration
 	limiter  *rate.Limiter
+	ownClock bool
 
 	delivered, events, repeated, retried atomic.Int64
 	perDoor                              sync.Map // Door -> *atomic.Int64, events
@@ -66,12 +67,14 @@ func newCourier(options Options) *courier {
 		base:     strings.TrimSuffix(options.URL, "/"),
 		patience: options.Patience,
 		limiter:  rate.NewLimiter(rate.Inf, 1),
+		ownClock: options.OwnClock,
 		sign: func(body []byte, at time.Time) string {
 			return stripeSignature(options.StripeSecret, body, at)
 		},
 	}
 	if options.Rate > 0 {
-		c.limiter = rate.NewLimiter(rate.Limit(options.Rate), max(1000, int(options.Rate)))
+		// A tenth of a second's worth at once, so that it is a steady rate.
+		c.limiter = rate.NewLimiter(rate.Limit(options.Rate), max(1, int(options.Rate/10)))
 	}
 	return c
 }
@@ -142,10 +145,8 @@ func (c *courier) fill(report *Report, stories int, took time.Duration) {
 // deliver sends until there is a final answer. The error is a *refusal if that
 // was not the expected one, anything else if there was none.
 func (c *courier) deliver(ctx context.Context, d Delivery, repetition bool) ([]byte, error) {
-	if d.Events > 0 {
-		if err := c.limiter.WaitN(ctx, min(d.Events, c.limiter.Burst())); err != nil {
-			return nil, fmt.Errorf("waiting for the rate limit: %w", err)
-		}
+	if err := c.await(ctx, d.Events); err != nil {
+		return nil, fmt.Errorf("waiting for the rate limit: %w", err)
 	}
 	check := d.Check
 	if check == nil {
@@ -160,6 +161,20 @@ func (c *courier) deliver(ctx context.Context, d Delivery, repetition bool) ([]b
 	}
 	c.count(d, answer, repetition)
 	return answer.Body, nil
+}
+
+// await waits until the rate allows so many events, which can be more than it
+// allows at once.
+func (c *courier) await(ctx context.Context, events int) error {
+	if c.limiter.Limit() == rate.Inf {
+		return nil
+	}
+	for most := c.limiter.Burst(); events > 0; events -= most {
+		if err := c.limiter.WaitN(ctx, min(events, most)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *courier) count(d Delivery, answer Answer, repetition bool) {
@@ -233,7 +248,11 @@ func (c *courier) attempt(ctx context.Context, d Delivery) (got Answer, retryAft
 	if temporary(response.StatusCode) {
 		return Answer{}, parseRetryAfter(response.Header), fmt.Errorf("answered %d: %s", response.StatusCode, clip(body))
 	}
-	return Answer{Status: response.StatusCode, Body: body, At: serverTime(response.Header)}, 0, nil
+	at := time.Now()
+	if !c.ownClock {
+		at = serverTime(response.Header)
+	}
+	return Answer{Status: response.StatusCode, Body: body, At: at}, 0, nil
 }
 
 // temporary statuses promise that the same request may be taken later.

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,8 @@ const headerCompleteThrough = "X-Complete-Through"
 // ask puts a question until there is an answer, and decodes its body.
 func (i *inspector) ask(ctx context.Context, path string, values url.Values, body any) (http.Header, error) {
 	values.Set("workspaceSlug", i.options.Workspace)
-	address := strings.TrimSuffix(i.options.URL, "/") + path + "?" + values.Encode()
+	base := cmp.Or(i.options.QuestionsURL, i.options.URL)
+	address := strings.TrimSuffix(base, "/") + path + "?" + values.Encode()
 	deadline := time.Now().Add(i.patience)
 	for attempt := 0; ; attempt++ {
 		header, err := i.attempt(ctx, address, body)

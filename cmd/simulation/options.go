@@ -26,8 +26,9 @@ var Doors = []Door{DoorTrackly, DoorThriveStack, DoorPulsora, DoorNative, DoorSt
 
 // Options say what is played, how it is delivered, and where to.
 type Options struct {
-	// URL is the base address of the service.
-	URL string
+	// URL is the base address of the service, and QuestionsURL that of its answers
+	// if they are given elsewhere.
+	URL, QuestionsURL string
 	// SecretKey is an API key of the workspace that may write and read.
 	SecretKey string
 	// Workspace is the slug of the key's workspace.
@@ -79,6 +80,9 @@ type Options struct {
 	// for the service to have taken in what it acknowledged.
 	Verify        bool
 	SettleTimeout time.Duration
+	// OwnClock says that the service runs on this machine: then when it acknowledged
+	// is known without waiting for the next second of its Date.
+	OwnClock bool
 
 	// Output is where progress goes, nowhere if nil; Terminal says that it is one,
 	// and gets a bar instead of lines.

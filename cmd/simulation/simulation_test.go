@@ -75,3 +75,42 @@ func TestRunEndsWhenCutOff(t *testing.T) {
 		t.Errorf("cut off, it ended with %v", err)
 	}
 }
+
+func TestPlayGoesOnInActs(t *testing.T) {
+	o, taken := forgetful(t)
+	o.OwnClock = true
+	p, err := Begin(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := int64(0)
+	for act := range 3 {
+		if err := p.Tell(t.Context(), 50); err != nil {
+			t.Fatal(err)
+		}
+		report := p.Report()
+		if report.Events < told+50 || taken.Load() != report.Deliveries {
+			t.Errorf("act %d: %d events after %d; %d deliveries, of which %d arrived", act, report.Events, told, report.Deliveries, taken.Load())
+		}
+		told = report.Events
+	}
+	if err := p.CompareBriefly(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if report := p.Report(); report.Compared == 0 || len(report.Differences) == 0 {
+		t.Errorf("a service that remembers nothing agrees in %d figures", report.Compared)
+	}
+}
+
+func TestRateIsSteady(t *testing.T) {
+	o, _ := forgetful(t)
+	o.Verify, o.Rate, o.Events, o.Duplicates = false, 400, 120, 0
+	report, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// All but the first tenth of a second's worth has to wait.
+	if least := time.Duration(report.Events-40) * time.Second / 400; report.Took < least {
+		t.Errorf("%d events at 400 a second took %v, less than %v", report.Events, report.Took, least)
+	}
+}

@@ -23,15 +23,20 @@ type stage struct {
 	// events is how many the opened stories come to; most is when to open no more,
 	// unless there is a deadline.
 	events, most int
+	lasting      time.Duration
 	deadline     time.Time
 }
 
 func newStage(script Script, o Options, truth *Truth) *stage {
-	s := &stage{script: script, truth: truth, random: rand.New(rand.NewPCG(o.Seed, 0x7374616765)), most: o.Events}
-	if o.Duration > 0 {
-		s.deadline = time.Now().Add(o.Duration)
+	return &stage{script: script, truth: truth, random: rand.New(rand.NewPCG(o.Seed, 0x7374616765)), lasting: o.Duration}
+}
+
+// goOn lets so many more events be told, or begins the time that there is.
+func (s *stage) goOn(events int) {
+	s.most = s.events + events
+	if s.lasting > 0 {
+		s.deadline = time.Now().Add(s.lasting)
 	}
-	return s
 }
 
 func (s *stage) enough() bool {
