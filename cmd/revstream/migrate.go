@@ -17,7 +17,7 @@ func migrateCommand() *cobra.Command {
 			if err := stream.EnsureTopics(ctx, s.config.Kafka); err != nil {
 				return fmt.Errorf("preparing the topics: %w", err)
 			}
-			store, err := s.store(ctx)
+			store, err := s.unmade(ctx)
 			if err != nil {
 				return err
 			}

@@ -101,13 +101,23 @@ func (s *site) join() error {
 	return nil
 }
 
-// store connects to ClickHouse for the rest of the command.
-func (s *site) store(ctx context.Context) (*clickhouse.Store, error) {
+// unmade is a store for the rest of the command, on a database that need not be
+// there yet.
+func (s *site) unmade(ctx context.Context) (*clickhouse.Store, error) {
 	store, err := clickhouse.Open(ctx, s.config.ClickHouse, s.log, prometheus.NewRegistry())
 	if err != nil {
 		return nil, fmt.Errorf("opening ClickHouse: %w", err)
 	}
 	s.stops.add("clickhouse pools", func(context.Context) error { return store.Close() })
+	return store, nil
+}
+
+// store connects to ClickHouse for the rest of the command.
+func (s *site) store(ctx context.Context) (*clickhouse.Store, error) {
+	store, err := s.unmade(ctx)
+	if err != nil {
+		return nil, err
+	}
 	bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := store.Ping(bounded); err != nil {
