@@ -20,6 +20,8 @@ BENCH_TIME   ?= 1s
 FUZZ_TIME    ?= 30s
 SEEDS        ?= 50
 FIRST_SEED   ?= 0
+ROUNDS       ?= 200
+SEED         ?=
 
 CACHE  := $(CURDIR)/.cache
 LINTER := $(CACHE)/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -51,6 +53,10 @@ test: $(ENGINE) ## Run all tests, with the real engines; a skipped test is a fai
 sim: ## Simulate the sink with faults in virtual time (SEEDS=n, FIRST_SEED=n)
 	go test -tags synctests -run '^TestSimulation$$' -timeout 60m ./ingest/sink -v -seeds $(SEEDS) -first-seed $(FIRST_SEED) \
 		| awk '!/^ *(=== |--- PASS)|^PASS$$/ { print; fflush() }'
+
+.PHONY: chaos
+chaos: build ## Break real processes under traffic and compare to the cent (ROUNDS=n, SEED=n)
+	go run ./cmd/chaos -binary bin/revstream -rounds $(ROUNDS) $(if $(SEED),-seed $(SEED)) -report $(CACHE)/chaos.txt
 
 .PHONY: race
 race: $(ENGINE) ## Run all tests with the race detector (needs a C compiler)

@@ -47,8 +47,9 @@ var arrows = map[string][]string{
 	"connectors/connectortest": {"ingest/revenue", "connectors"},
 	// For tests only.
 	"clickhouse/embedded/enginetest": {"clickhouse/embedded"},
-	// Only talks to a running service, as any caller does.
+	// Only talk to a running service, as any caller does.
 	"cmd/simulation": {"ingest/revenue"},
+	"cmd/chaos":      {"cmd/simulation"},
 	"cmd/revstream":  {"*"},
 }
 
