@@ -123,6 +123,16 @@ func (p *process) ready(ctx context.Context) error {
 	return nil
 }
 
+// refusal is the exit code for a configuration that cannot work.
+const refusal = 2
+
+// refuses reports whether starting it again is of no use.
+func (p *process) refuses() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.alone > 0 && p.code == refusal
+}
+
 // stopTimeout bounds an orderly end.
 const stopTimeout = 40 * time.Second
 

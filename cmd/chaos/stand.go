@@ -37,8 +37,9 @@ const sessionTimeout = 1200 * time.Millisecond
 var settings = []string{
 	"REVSTREAM_LOG_ACCESS_PER_SECOND_MAX=1",
 	"REVSTREAM_SINK_SESSION_TIMEOUT=" + sessionTimeout.String(),
-	"REVSTREAM_SINK_REBALANCE_TIMEOUT=6s",
-	"REVSTREAM_SINK_STORE_TIMEOUT=5s",
+	"REVSTREAM_SINK_REBALANCE_TIMEOUT=8s",
+	"REVSTREAM_SINK_STORE_TIMEOUT=3s",
+	"REVSTREAM_SINK_TURN_MAX=500ms",
 	"REVSTREAM_SINK_BATCH_WAIT_MAX=100ms",
 	"REVSTREAM_SINK_BACKOFF_MAX=500ms",
 	"REVSTREAM_SINK_FRESHNESS_INTERVAL=100ms",
@@ -46,10 +47,10 @@ var settings = []string{
 	"REVSTREAM_KAFKA_PRODUCE_TIMEOUT=3s",
 	"REVSTREAM_INGEST_REQUEST_TIMEOUT=5s",
 	"REVSTREAM_CLICKHOUSE_DIAL_TIMEOUT=1s",
-	"REVSTREAM_CLICKHOUSE_INSERT_TIMEOUT=4s",
-	"REVSTREAM_CLICKHOUSE_INSERT_STALL_TIMEOUT=2s",
-	"REVSTREAM_CLICKHOUSE_STATE_TIMEOUT=4s",
-	"REVSTREAM_CLICKHOUSE_TAKE_OVER_TIMEOUT=5s",
+	"REVSTREAM_CLICKHOUSE_INSERT_TIMEOUT=3s",
+	"REVSTREAM_CLICKHOUSE_INSERT_STALL_TIMEOUT=1500ms",
+	"REVSTREAM_CLICKHOUSE_STATE_TIMEOUT=3s",
+	"REVSTREAM_CLICKHOUSE_TAKE_OVER_TIMEOUT=4s",
 	"REVSTREAM_CLICKHOUSE_QUERY_TIMEOUT=5s",
 	"REVSTREAM_QUERY_QUERY_TIMEOUT=5s",
 	"REVSTREAM_BROKER_MAINTENANCE_INTERVAL=1s",
@@ -224,8 +225,8 @@ func (s *stand) awaitReady(ctx context.Context, processes ...*process) error {
 			if err == nil {
 				break
 			}
-			if ctx.Err() != nil || time.Now().After(deadline) {
-				return fmt.Errorf("waiting %v for %s to be ready: %w", readyTimeout, p.name, err)
+			if ctx.Err() != nil || time.Now().After(deadline) || p.refuses() {
+				return fmt.Errorf("waiting for %s to be ready, see logs/%s.log: %w", p.name, p.name, err)
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
