@@ -20,6 +20,7 @@ type ledgerRecord struct {
 	Kind            string    `ch:"kind"`
 	Provider        string    `ch:"provider"`
 	Account         string    `ch:"account"`
+	Integration     string    `ch:"integration"`
 	Livemode        bool      `ch:"livemode"`
 	TestClock       string    `ch:"test_clock"`
 	OccurredAt      time.Time `ch:"occurred_at"`
@@ -65,7 +66,7 @@ func (r *ledgerRecord) row() revenue.LedgerRow {
 	return revenue.LedgerRow{
 		Entry: revenue.Entry{
 			Workspace: r.Workspace, Group: r.Group, Fact: r.Fact, ObjectID: r.ObjectID, Version: r.Version,
-			Kind: revenue.EntryKind(r.Kind), Provider: r.Provider, Account: r.Account, Livemode: r.Livemode,
+			Kind: revenue.EntryKind(r.Kind), Provider: r.Provider, Account: r.Account, Integration: r.Integration, Livemode: r.Livemode,
 			TestClock: r.TestClock, OccurredAt: r.OccurredAt.UTC(), EndsAt: noneAtEpoch(r.EndsAt), ReceivedAt: r.ReceivedAt.UTC(),
 			Amount: r.Amount, Tax: r.Tax, Fee: r.Fee, Discount: r.Discount, Currency: r.Currency, Recurring: r.Recurring,
 			MRR: r.MRR, Subscriptions: r.Subscriptions, Customers: r.Customers, Reason: r.Reason,

@@ -92,6 +92,7 @@ func rowIdentityColumns() []column[Row] {
 		text("kind", func(r *Row) string { return string(r.Kind) }),
 		text("provider", func(r *Row) string { return r.Provider }),
 		text("account", func(r *Row) string { return r.Account }),
+		text("integration", func(r *Row) string { return r.Integration }),
 		flag("livemode", func(r *Row) bool { return r.Livemode }),
 		text("test_clock", func(r *Row) string { return r.TestClock }),
 		flag("live", func(r *Row) bool { return r.Live() }),

@@ -3,7 +3,7 @@
 -- 4 slices, every kind. Every hundredth entry was corrected once: three rows.
 INSERT INTO %[1]s.ledger
     (topic_id, slice, epoch, offset, row, sign, known_at, workspace, fact_group, fact, object_id, version, family, kind,
-    provider, account, livemode, live, occurred_at, ends_at, received_at, amount, tax, fee, currency, recurring, mrr,
+    provider, account, integration, livemode, live, occurred_at, ends_at, received_at, amount, tax, fee, currency, recurring, mrr,
     subscriptions, customers, reason, customer, subscription, invoice, payment, product, plan, quantity, interval,
     interval_count, external_id, metadata)
 WITH
@@ -20,7 +20,7 @@ SELECT
     concat('stripe|acct|live|obj_', hex(cityHash64(n)), '|charge'), concat('obj_', hex(cityHash64(n))), 1 + corrected,
     multiIf(kind IN ('new', 'expansion', 'churn', 'subscription_active', 'subscription_inactive'), 'state',
         kind IN ('trial_start', 'cancellation'), 'lifecycle', 'cash'),
-    kind, ['stripe', 'thrivestack', 'native'][n %% 17 %% 3 + 1], 'acct', true, true, occurred_at, toDateTime64(0, 6, 'UTC'),
+    kind, ['stripe', 'thrivestack', 'native'][n %% 17 %% 3 + 1], 'acct', 'we_1', true, true, occurred_at, toDateTime64(0, 6, 'UTC'),
     occurred_at + 5 AS received_at,
     multiIf(kind = 'refund', -1, kind IN ('renewal', 'purchase', 'subscription_purchase', 'trial_conversion'), 1, 0)
         * (500 + toInt64(h %% 10000) + corrected) AS amount,

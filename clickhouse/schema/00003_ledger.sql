@@ -15,6 +15,7 @@
     kind              LowCardinality(String),
     provider          LowCardinality(String),
     account           LowCardinality(String),
+    integration       LowCardinality(String),
     livemode          Bool,
     test_clock        String,
     live              Bool,
@@ -57,7 +58,7 @@
 {{- end}}
 {{- define "names" -}}
 topic_id, slice, epoch, offset, row, sign, known_at, workspace, fact_group, fact, object_id, version, family, kind,
-    provider, account, livemode, test_clock, live, occurred_at, ends_at, received_at, amount, tax, fee, discount,
+    provider, account, integration, livemode, test_clock, live, occurred_at, ends_at, received_at, amount, tax, fee, discount,
     currency, recurring, mrr, subscriptions, customers, reason, customer, customer_name, country, subscription,
     invoice, payment, product, plan, quantity, interval, interval_count, payment_method, message, offer, contact,
     campaign, source, visitor, session, attribution_type, external_id, imported, metadata
@@ -75,14 +76,26 @@ PRIMARY KEY (workspace, fact_group)
 ORDER BY (workspace, fact_group, known_at)
 SETTINGS index_granularity = 256, {{.Settings}};
 
--- The ledger in order of time: what ranges, edges of ranges and listings read.
+-- The ledger in order of time: what ranges, edges of ranges and listings read. A
+-- page or an edge is a few rows of each kind, so granules are small.
 CREATE TABLE IF NOT EXISTS entries
 (
-{{- template "columns"}}
+{{- template "columns"}},
+
+    -- Whom distinct counts count, as a hash that is as wide as the row ids that the
+    -- ledger rests on: of movements the customer, which is their group; of lifecycle
+    -- entries the subscription, and where their source did not name one its customer,
+    -- and without either the entry itself. Reading it costs a quarter of the names.
+    subject UInt64 MATERIALIZED multiIf(
+        family = 'state', xxh3(fact_group),
+        family != 'lifecycle', 0,
+        subscription != '', xxh3(provider, account, subscription),
+        customer != '', xxh3(provider, account, '', customer),
+        xxh3(row))
 )
 ENGINE = {{.Engine "entries" "MergeTree"}}
 ORDER BY (workspace, live, kind, occurred_at, row)
-SETTINGS {{.Settings}};
+SETTINGS index_granularity = 1024, {{.Settings}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ledger_to_entries TO entries AS
 SELECT {{template "names"}}

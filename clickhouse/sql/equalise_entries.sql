@@ -1,7 +1,7 @@
 -- Missing rows are copied, surplus rows are followed by as many of the opposite
 -- sign, which every reader's sums take away.
 INSERT INTO entries (topic_id, slice, epoch, offset, row, sign, known_at, workspace, fact_group, fact, object_id, version, family, kind,
-    provider, account, livemode, test_clock, live, occurred_at, ends_at, received_at, amount, tax, fee, discount,
+    provider, account, integration, livemode, test_clock, live, occurred_at, ends_at, received_at, amount, tax, fee, discount,
     currency, recurring, mrr, subscriptions, customers, reason, customer, customer_name, country, subscription,
     invoice, payment, product, plan, quantity, interval, interval_count, payment_method, message, offer, contact,
     campaign, source, visitor, session, attribution_type, external_id, imported, metadata)
@@ -14,7 +14,7 @@ WITH differing AS
     )
 )
 SELECT topic_id, slice, epoch, offset, row, toInt8(if(missing > 0, 1, -1)) AS sign, known_at, workspace, fact_group, fact, object_id, version, family, kind,
-    provider, account, livemode, test_clock, live, occurred_at, ends_at, received_at, amount, tax, fee, discount,
+    provider, account, integration, livemode, test_clock, live, occurred_at, ends_at, received_at, amount, tax, fee, discount,
     currency, recurring, mrr, subscriptions, customers, reason, customer, customer_name, country, subscription,
     invoice, payment, product, plan, quantity, interval, interval_count, payment_method, message, offer, contact,
     campaign, source, visitor, session, attribution_type, external_id, imported, metadata

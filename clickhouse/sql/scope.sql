@@ -28,7 +28,7 @@ cityHash64(row, known_at, live, kind, occurred_at, currency, amount, mrr)
 {{- end}}
 {{- define "columns of entries" -}}
 topic_id, slice, epoch, offset, row, sign, known_at, workspace, fact_group, fact, object_id, version, family, kind,
-    provider, account, livemode, test_clock, live, occurred_at, ends_at, received_at, amount, tax, fee, discount,
+    provider, account, integration, livemode, test_clock, live, occurred_at, ends_at, received_at, amount, tax, fee, discount,
     currency, recurring, mrr, subscriptions, customers, reason, customer, customer_name, country, subscription,
     invoice, payment, product, plan, quantity, interval, interval_count, payment_method, message, offer, contact,
     campaign, source, visitor, session, attribution_type, external_id, imported, metadata

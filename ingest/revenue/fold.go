@@ -40,7 +40,7 @@ func sortStanding(stand standing) groupFacts {
 func (s *statement) entry(kind EntryKind) Entry {
 	return Entry{
 		Workspace: s.Workspace, Group: s.Group, Fact: s.fact, ObjectID: s.ObjectID, Version: s.Version, Kind: kind,
-		Provider: s.Provider, Account: s.Account, Livemode: s.Livemode, TestClock: s.TestClock,
+		Provider: s.Provider, Account: s.Account, Integration: s.Delivery.Integration, Livemode: s.Livemode, TestClock: s.TestClock,
 		OccurredAt: s.OccurredAt, ReceivedAt: s.ReceivedAt, Currency: s.Currency, Recurring: s.Recurring,
 		Dimensions: s.Dimensions,
 	}

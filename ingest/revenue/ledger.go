@@ -79,10 +79,13 @@ type Entry struct {
 	Version  int64
 	Kind     EntryKind
 
-	Provider  string
-	Account   string
-	Livemode  bool
-	TestClock string
+	Provider string
+	Account  string
+	// Integration is the endpoint or API key by which the statement behind the entry
+	// came in: of repeated deliveries the first.
+	Integration string
+	Livemode    bool
+	TestClock   string
 	// OccurredAt is when it takes effect, which for MRR that is known to end may
 	// lie ahead. EndsAt, of a cancellation, is when it was taken back; of
 	// anything else it is zero.
@@ -115,7 +118,7 @@ func (e *Entry) Live() bool { return e.Livemode && e.TestClock == "" }
 func (e *Entry) RowID() uint64 {
 	var scratch [digestBytes]byte
 	d := digester{buf: scratch[:0]}
-	d.text(e.Workspace, e.Group, e.Fact, e.ObjectID, string(e.Kind), e.Provider, e.Account, e.TestClock, e.Currency, e.Reason)
+	d.text(e.Workspace, e.Group, e.Fact, e.ObjectID, string(e.Kind), e.Provider, e.Account, e.Integration, e.TestClock, e.Currency, e.Reason)
 	d.number(e.Version, e.Amount, e.Tax, e.Fee, e.Discount, e.MRR, e.Subscriptions, e.Customers)
 	d.flag(e.Livemode, e.Recurring)
 	d.time(e.OccurredAt, e.ReceivedAt)
