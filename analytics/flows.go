@@ -129,6 +129,9 @@ func (r *flowRow) charge(kind flow, row *kindRow) {
 // taxes, fees and discounts, which are 0 otherwise.
 func (r *reading) flows(ctx context.Context, edges []time.Time, byDay, deductions bool) ([]flowRow, error) {
 	c := cutsOf(edges)
+	if byDay {
+		c = c.byDay()
+	}
 	parts := c.parts()
 	parts.Deductions = deductions
 	kinds, err := ask[kindRow](ctx, r, "flows", r.questions.flows[parts], r.convertible(c, byDay)...)
@@ -215,25 +218,20 @@ func (r *reading) movements(ctx context.Context, edges []time.Time, byDay bool) 
 }
 
 // cancelled counts the distinct subscriptions that were cancelled in the period
-// and still are at its end.
-func (r *reading) cancelled(ctx context.Context, period Period) (int64, error) {
+// and still are at its end, and those of the previous period, if there is one.
+func (r *reading) cancelled(ctx context.Context, period Period, previous *Period) (now, before int64, err error) {
 	type count struct {
 		Subscriptions uint64 `ch:"subscriptions"`
-		UnnamedGroups uint64 `ch:"unnamed_groups"`
+		Previous      uint64 `ch:"previous"`
 	}
 	values := r.whose(clickhouse.Named{Name: "since", Value: period.Since}, clickhouse.Named{Name: "until", Value: period.Until})
-	subscriptions := func(c count) uint64 { return c.Subscriptions }
-	named, err := ask[count](ctx, r, "cancellations", r.questions.cancelled, values...)
-	if err != nil || len(named) == 0 || named[0].UnnamedGroups == 0 {
-		return total(named, subscriptions), err
+	if previous != nil {
+		values = append(values, clickhouse.Named{Name: "prev_since", Value: previous.Since},
+			clickhouse.Named{Name: "prev_until", Value: previous.Until})
 	}
-	unnamed, err := ask[count](ctx, r, "cancellations of unnamed subscriptions", r.questions.unnamed, values...)
-	return total(append(named, unnamed...), subscriptions), err
-}
-
-func total[T any](rows []T, of func(T) uint64) (sum int64) {
-	for _, row := range rows {
-		sum += int64(of(row))
+	rows, err := ask[count](ctx, r, "cancellations", r.questions.cancelled[previous != nil], values...)
+	if err != nil || len(rows) == 0 {
+		return 0, 0, err
 	}
-	return sum
+	return int64(rows[0].Subscriptions), int64(rows[0].Previous), nil
 }

@@ -93,6 +93,10 @@ func from(provider string) func(*revenue.Event) {
 	return func(e *revenue.Event) { e.Provider = provider; e.Group = provider + e.Group }
 }
 
+func by(integration string) func(*revenue.Event) {
+	return func(e *revenue.Event) { e.Delivery.Integration = integration }
+}
+
 // version is a later statement about the same fact.
 func version(n int64, received string) func(*revenue.Event) {
 	return func(e *revenue.Event) { e.Version, e.ReceivedAt = n, at(received) }

@@ -19,8 +19,8 @@ type Item struct {
 	// corrections.
 	ID          string `json:"id"`
 	WorkspaceID string `json:"workspaceId"`
-	// IntegrationID is null: the ledger does not say by which integration a fact
-	// came in.
+	// IntegrationID is the webhook endpoint or API key by which the statement behind
+	// the entry came in; null if that is not known.
 	IntegrationID *string `json:"integrationId"`
 	EventType     string  `json:"eventType"`
 	// AmountCents is the signed flow in minor units of Currency: refunds and
@@ -61,22 +61,23 @@ type pageRow struct {
 }
 
 type itemRow struct {
-	Row        uint64    `ch:"row"`
-	Fact       string    `ch:"fact"`
-	ObjectID   string    `ch:"object_id"`
-	ExternalID string    `ch:"external_id"`
-	Kind       string    `ch:"kind"`
-	Provider   string    `ch:"provider"`
-	Amount     int64     `ch:"amount"`
-	Currency   string    `ch:"currency"`
-	OccurredAt time.Time `ch:"occurred_at"`
-	ReceivedAt time.Time `ch:"received_at"`
-	Metadata   string    `ch:"metadata"`
+	Row         uint64    `ch:"row"`
+	Fact        string    `ch:"fact"`
+	ObjectID    string    `ch:"object_id"`
+	ExternalID  string    `ch:"external_id"`
+	Kind        string    `ch:"kind"`
+	Provider    string    `ch:"provider"`
+	Integration string    `ch:"integration"`
+	Amount      int64     `ch:"amount"`
+	Currency    string    `ch:"currency"`
+	OccurredAt  time.Time `ch:"occurred_at"`
+	ReceivedAt  time.Time `ch:"received_at"`
+	Metadata    string    `ch:"metadata"`
 }
 
 // list finds the items of a page. Sorted by the time they occurred, a page anywhere
-// in the range costs the counts of days and the entries of the day or the hours
-// that hold it. Any other sort reads all items of the range, of which there may be
+// in the range costs the counts of months, of the days and hours of those that hold
+// it, and the entries of the day or the hours that do. Any other sort reads all items of the range, of which there may be
 // SortRowsMax.
 func (r *reading) list(ctx context.Context, query Query, config Config) ([]Item, error) {
 	if !query.Period.Since.Before(query.Period.Until) {
@@ -111,7 +112,8 @@ func (r *reading) newest(ctx context.Context, query Query) ([]pageRow, error) {
 // located is the page that the query asks for, wherever it is.
 func (r *reading) located(ctx context.Context, query Query, config Config) ([]pageRow, error) {
 	whole, skip := query.Period, int64(query.Page-1)*int64(query.PageSize)
-	found, err := r.locate(ctx, cutsOf([]time.Time{whole.Since, whole.Until}), query, skip)
+	within := func(window Period) cuts { return cutsOf([]time.Time{window.Since, window.Until}) }
+	found, err := r.locate(ctx, within(whole), query, skip)
 	switch {
 	case err != nil || found.items == 0:
 		return nil, err
@@ -122,9 +124,11 @@ func (r *reading) located(ctx context.Context, query Query, config Config) ([]pa
 		return r.page(ctx, query, whole, skip)
 	}
 	skip -= found.before
-	if found.items > config.LocateRowsMax {
-		found, err = r.locate(ctx, cutsOf([]time.Time{found.window.Since, found.window.Until}).byHour(), query, skip)
-		if err != nil || found.items == 0 {
+	for _, narrower := range []func(cuts) cuts{cuts.byDay, cuts.byHour} {
+		if found.items <= config.LocateRowsMax {
+			break
+		}
+		if found, err = r.locate(ctx, narrower(within(found.window)), query, skip); err != nil || found.items == 0 {
 			return nil, err
 		}
 		skip -= found.before
@@ -140,8 +144,8 @@ func (r *reading) page(ctx context.Context, query Query, window Period, skip int
 			clickhouse.Named{Name: "size", Value: query.PageSize}, clickhouse.Named{Name: "skip", Value: skip})...)
 }
 
-// locate finds the days, hours or divided hours that hold a page, from the counts
-// of all of them.
+// locate finds the months, days, hours or divided hours that hold a page, from the
+// counts of all of them.
 func (r *reading) locate(ctx context.Context, c cuts, query Query, skip int64) (place, error) {
 	counts, err := ask[itemCount](ctx, r, "counts of items", r.questions.locate[c.parts()], append(r.whose(c.bind()...),
 		clickhouse.Named{Name: "kinds", Value: texts(query.Kinds)})...)
@@ -229,6 +233,9 @@ func (row *itemRow) item(workspace string, ordinal uint64) Item {
 		ID: itemID(workspace, row.Fact, row.Kind, ordinal), WorkspaceID: workspace, EventType: row.Kind, AmountCents: row.Amount,
 		Currency: row.Currency, ExternalID: row.ExternalID, Provider: row.Provider, Metadata: json.RawMessage("null"),
 		OccurredAt: row.OccurredAt.UTC().Format(instantLayout), CreatedAt: row.ReceivedAt.UTC().Format(instantLayout),
+	}
+	if row.Integration != "" {
+		item.IntegrationID = &row.Integration
 	}
 	if item.ExternalID == "" {
 		item.ExternalID = row.ObjectID

@@ -172,7 +172,7 @@ func TestSorts(t *testing.T) {
 func TestItem(t *testing.T) {
 	f := newFixture(t)
 	f.write(
-		charge("txn_1234567890", "2024-01-15T10:30:00Z", 999, metadata(`{"productId":"prod_123","n":1.50}`)),
+		charge("txn_1234567890", "2024-01-15T10:30:00Z", 999, metadata(`{"productId":"prod_123","n":1.50}`), by("we_7")),
 		refund("re_1", "txn_1234567890", "2024-01-16T00:00:00.123456Z", 99, func(e *revenue.Event) { e.ExternalID = "order-7" }),
 		charge("plain", "2024-01-14T00:00:00Z", 0, in("JPY")),
 	)
@@ -187,13 +187,13 @@ func TestItem(t *testing.T) {
 	if len(answer.Items) != 3 {
 		t.Fatalf("items: %s", body)
 	}
-	want := `{"id":"` + itemID("ws_1", "stripe||live|txn_1234567890|charge", "purchase", 0) + `","workspaceId":"ws_1","integrationId":null,` +
+	want := `{"id":"` + itemID("ws_1", "stripe||live|txn_1234567890|charge", "purchase", 0) + `","workspaceId":"ws_1","integrationId":"we_7",` +
 		`"eventType":"purchase","amountCents":999,"currency":"USD","externalId":"txn_1234567890","metadata":{"productId":"prod_123","n":1.50},` +
 		`"occurredAt":"2024-01-15T10:30:00.000Z","createdAt":"2024-01-15T10:30:05.000Z","provider":"stripe"}`
 	if string(answer.Items[1]) != want {
 		t.Errorf("got  %s\nwant %s", answer.Items[1], want)
 	}
-	for i, part := range []string{`"amountCents":0,"currency":"JPY","externalId":"plain","metadata":null`, "",
+	for i, part := range []string{`"integrationId":null,"eventType":"purchase","amountCents":0,"currency":"JPY","externalId":"plain","metadata":null`, "",
 		`"amountCents":-99,"currency":"USD","externalId":"order-7","metadata":{"productId":"prod_123","n":1.50},"occurredAt":"2024-01-16T00:00:00.123Z"`} {
 		if !strings.Contains(string(answer.Items[i]), part) {
 			t.Errorf("item %d: %s lacks %s", i, answer.Items[i], part)
@@ -202,10 +202,11 @@ func TestItem(t *testing.T) {
 	// A correction changes the item and not its id.
 	before := get[RevenueAnswer](f, PathRevenue, "workspaceSlug=acme&eventTypes=purchase").Items[0]
 	f = newFixture(t)
-	f.write(charge("txn_1234567890", "2024-01-15T10:30:00Z", 999),
-		charge("txn_1234567890", "2024-01-15T10:30:00Z", 1000, version(2, "2024-01-17T00:00:00Z")))
+	f.write(charge("txn_1234567890", "2024-01-15T10:30:00Z", 999, by("we_7")),
+		charge("txn_1234567890", "2024-01-15T10:30:00Z", 1000, version(2, "2024-01-17T00:00:00Z"), by("key_1")))
 	after := get[RevenueAnswer](f, PathRevenue, "workspaceSlug=acme&eventTypes=purchase")
-	if len(after.Items) != 1 || after.Items[0].ID != before.ID || after.Items[0].AmountCents != 1000 || after.Items[0].CreatedAt != "2024-01-17T00:00:00.000Z" {
+	if len(after.Items) != 1 || after.Items[0].ID != before.ID || after.Items[0].AmountCents != 1000 || after.Items[0].CreatedAt != "2024-01-17T00:00:00.000Z" ||
+		after.Items[0].IntegrationID == nil || *after.Items[0].IntegrationID != "key_1" {
 		t.Errorf("before %+v, after %+v", before, after.Items)
 	}
 }

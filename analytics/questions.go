@@ -19,7 +19,9 @@ var sqlFiles embed.FS
 // questions are the texts of the SQL files. They hold no values: those are bound.
 // What cannot be bound is chosen from fixed lists when they are loaded.
 type questions struct {
-	cancelled, items, progress, rates, unnamed string
+	items, progress, rates string
+	// cancelled is of one period, or of two.
+	cancelled map[bool]string
 	// flows, locate and movements are there for every choice of parts.
 	flows, locate, movements map[parts]string
 	pages                    map[order]string
@@ -28,8 +30,20 @@ type questions struct {
 // parts are the sources that a divided range needs, and whether flows come with
 // what is deducted from them: taxes, fees and discounts.
 type parts struct {
-	Days, Hours, Entries bool
-	Deductions           bool
+	Months, Days, Hours, Entries bool
+	Deductions                   bool
+}
+
+// allParts are those that cuts.parts may ask for. Whole months come with the days of
+// others, which foreign currencies need all of.
+func allParts() []parts {
+	var all []parts
+	for _, p := range []parts{{Days: true}, {Days: true, Hours: true}, {Days: true, Hours: true, Entries: true}} {
+		all = append(all, p)
+		p.Months = true
+		all = append(all, p)
+	}
+	return append(all, parts{Hours: true}, parts{Hours: true, Entries: true})
 }
 
 // order is how items are sorted.
@@ -57,11 +71,14 @@ func loadQuestions() (*questions, error) {
 		return text.String()
 	}
 	q := &questions{
-		cancelled: complete("cancelled", nil), items: complete("items", nil),
-		progress: complete("progress", nil), rates: complete("rates", nil), unnamed: complete("unnamed", nil),
-		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{}, pages: map[order]string{},
+		items: complete("items", nil), progress: complete("progress", nil), rates: complete("rates", nil),
+		cancelled: map[bool]string{}, flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{},
+		pages: map[order]string{},
 	}
-	for _, p := range []parts{{Days: true}, {Days: true, Hours: true}, {Days: true, Hours: true, Entries: true}, {Hours: true}, {Hours: true, Entries: true}} {
+	for _, two := range []bool{false, true} {
+		q.cancelled[two] = complete("cancelled", struct{ Previous bool }{two})
+	}
+	for _, p := range allParts() {
 		q.flows[p], q.locate[p], q.movements[p] = complete("flows", p), complete("locate", p), complete("movements", p)
 		p.Deductions = true
 		q.flows[p] = complete("flows", p)
@@ -121,13 +138,12 @@ func (r *reading) whose(values ...clickhouse.Named) []clickhouse.Named {
 
 // bind are the values that describe a divided range.
 func (c cuts) bind() []clickhouse.Named {
-	days := make([]string, len(c.days))
-	for i, day := range c.days {
-		days[i] = day.Format(time.DateOnly)
-	}
-	hours := make([]string, len(c.hours))
-	for i, hour := range c.hours {
-		hours[i] = hour.Format(time.DateTime)
+	formatted := func(instants []time.Time, layout string) []string {
+		list := make([]string, len(instants))
+		for i, instant := range instants {
+			list[i] = instant.Format(layout)
+		}
+		return list
 	}
 	edges := make([]int64, len(c.edges))
 	for i, edge := range c.edges {
@@ -136,7 +152,10 @@ func (c cuts) bind() []clickhouse.Named {
 	return []clickhouse.Named{
 		{Name: "since", Value: c.since()}, {Name: "until", Value: c.until()},
 		{Name: "since_day", Value: c.since().Format(time.DateOnly)}, {Name: "until_day", Value: c.until().Format(time.DateOnly)},
-		{Name: "cut_days", Value: days}, {Name: "cut_hours", Value: hours}, {Name: "edges", Value: edges},
+		{Name: "cut_months", Value: formatted(c.months, time.DateOnly)},
+		{Name: "cut_days", Value: formatted(c.days, time.DateOnly)},
+		{Name: "cut_hours", Value: formatted(c.hours, time.DateTime)},
+		{Name: "edges", Value: edges},
 	}
 }
 

@@ -33,6 +33,10 @@ func randomEvents(random *rand.Rand, groups int) []revenue.Event {
 		provider := from([]string{"stripe", "thrivestack", "native"}[random.IntN(3)])
 		amount := random.Int64N(10_000)
 		options := []func(*revenue.Event){provider}
+		if random.IntN(3) == 0 {
+			provider = both(provider, in("EUR"))
+			options = append(options, in("EUR"))
+		}
 		if random.IntN(2) == 0 {
 			options = append(options, recurring([]revenue.Billing{revenue.BillingFirst, revenue.BillingRenewal}[random.IntN(2)], "sub_"+id))
 		}
@@ -57,6 +61,29 @@ func randomEvents(random *rand.Rand, groups int) []revenue.Event {
 		}
 	}
 	return events
+}
+
+func both(a, b func(*revenue.Event)) func(*revenue.Event) {
+	return func(e *revenue.Event) { a(e); b(e) }
+}
+
+// worth is an amount in dollars, at rates that make whole cents: a euro is worth two
+// dollars, and three from the middle of a month on.
+func worth(amount int64, currency string, day time.Time) int64 {
+	switch {
+	case currency != "EUR":
+		return amount
+	case day.Before(at("2026-02-10")):
+		return 2 * amount
+	default:
+		return 3 * amount
+	}
+}
+
+// euroRates are what worth goes by.
+func (f *fixture) euroRates() {
+	f.rate("2025-01-01", "EUR", "USD", "2")
+	f.rate("2026-02-10", "EUR", "USD", "3")
 }
 
 // randomLife is a customer's subscription: begun, changed, perhaps cancelled,
@@ -101,7 +128,7 @@ func believed(events []revenue.Event) []revenue.Entry {
 }
 
 // naiveSummary follows the definitions of reference/metrics.md section 3 over a
-// list, in one currency.
+// list, in dollars.
 func naiveSummary(entries []revenue.Entry, period Period, provider string) Summary {
 	s := Summary{Currency: "USD"}
 	var mrr int64
@@ -110,7 +137,8 @@ func naiveSummary(entries []revenue.Entry, period Period, provider string) Summa
 		if provider != "" && e.Provider != provider || !e.OccurredAt.Before(period.Until) {
 			continue
 		}
-		mrr += e.MRR
+		mrr += worth(e.MRR, e.Currency, period.Until.Add(-time.Microsecond))
+		amount := worth(e.Amount, e.Currency, e.OccurredAt)
 		s.UniqueActiveSubs += e.Subscriptions
 		if e.OccurredAt.Before(period.Since) {
 			continue
@@ -133,9 +161,9 @@ func naiveSummary(entries []revenue.Entry, period Period, provider string) Summa
 			isCharge = true
 		case "refund":
 			s.RefundCount++
-			s.RefundCents -= e.Amount
+			s.RefundCents -= amount
 			if e.Recurring {
-				s.RecurringNetCents += e.Amount
+				s.RecurringNetCents += amount
 			}
 		case "trial_start":
 			s.TrialCount++
@@ -146,9 +174,9 @@ func naiveSummary(entries []revenue.Entry, period Period, provider string) Summa
 			}
 		}
 		if isCharge {
-			s.GrossRevenueCents += e.Amount
+			s.GrossRevenueCents += amount
 			if e.Kind != "purchase" {
-				s.RecurringNetCents += e.Amount
+				s.RecurringNetCents += amount
 			}
 			if e.Amount > 0 {
 				s.PositiveChargeCount++
@@ -217,6 +245,7 @@ func TestRandomRanges(t *testing.T) {
 	entries := believed(events)
 	f := newFixture(t)
 	f.write(events...)
+	f.euroRates()
 	for n := range 60 {
 		period, previous := randomPeriod(random), randomPeriod(random)
 		provider := []string{"", "stripe", "native"}[random.IntN(3)]

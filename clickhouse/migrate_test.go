@@ -45,7 +45,7 @@ func TestColumnsMatchTheSchema(t *testing.T) {
 		"events": names(statementColumns()), "ledger": names(rowColumns()), "entries": names(rowColumns()),
 	} {
 		got, _, err := Select[string](t.Context(), store,
-			"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String} ORDER BY position",
+			"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String} AND default_kind != 'MATERIALIZED' ORDER BY position",
 			Named{"table", table})
 		must(t, err)
 		if !slices.Equal(got, columns) {
@@ -68,7 +68,8 @@ func TestReplicatedEnginesAreNamedInFull(t *testing.T) {
 		list, err := schema.render(file)
 		must(t, err)
 		for _, statement := range list {
-			if strings.Contains(statement, "CREATE TABLE") && !strings.Contains(statement, "Replicated") && !strings.Contains(statement, "KeeperMap('/revstream/d/fence')") {
+			keepsNothing := strings.HasSuffix(statement, "ENGINE = Null")
+			if strings.Contains(statement, "CREATE TABLE") && !keepsNothing && !strings.Contains(statement, "Replicated") && !strings.Contains(statement, "KeeperMap('/revstream/d/fence')") {
 				t.Errorf("%s: a table is not replicated:\n%s", file, statement)
 			}
 			if strings.Contains(statement, "joinGet") {

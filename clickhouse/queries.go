@@ -32,13 +32,14 @@ func loadQueries() (queries, error) {
 	if err != nil {
 		return q, fmt.Errorf("parsing the embedded queries: %w", err)
 	}
-	render := func(name string) string {
+	renderFor := func(name string, data any) string {
 		var text strings.Builder
-		if renderError := files.ExecuteTemplate(&text, name+".sql", nil); renderError != nil {
+		if renderError := files.ExecuteTemplate(&text, name+".sql", data); renderError != nil {
 			err = errors.Join(err, fmt.Errorf("embedded query %s: %w", name, renderError))
 		}
 		return text.String()
 	}
+	render := func(name string) string { return renderFor(name, nil) }
 	for name, into := range map[string]*string{
 		"fence": &q.fence, "raise_fence": &q.raiseFence,
 		"running_writes": &q.runningWrites, "kill_writes": &q.killWrites,
@@ -51,9 +52,10 @@ func loadQueries() (queries, error) {
 	} {
 		*into = render(name)
 	}
-	for _, table := range derivedTables {
-		q.equalise[table] = render("equalise_" + table)
-		q.check[table] = render("check_" + table)
+	q.equalise[tableEntries], q.check[tableEntries] = render("equalise_entries"), render("check_entries")
+	for _, r := range rollups {
+		q.equalise[r.Table] = renderFor("equalise_"+r.of, r)
+		q.check[r.Table] = renderFor("check_"+r.of, r)
 	}
 	return q, err
 }
@@ -62,16 +64,10 @@ func loadQueries() (queries, error) {
 func selectRows[T any](ctx context.Context, s *Store, sql string, args ...Named) ([]T, error) {
 	var list []T
 	err := s.each(ctx, sql, bind(args), func(rows driver.Rows) error {
-		var row, zero T
-		scan := scanner(&row)
-		for rows.Next() {
-			row = zero
-			if err := scan(rows); err != nil {
-				return fmt.Errorf("scanning a row: %w", err)
-			}
-			list = append(list, row)
-		}
-		return nil
+		return scanEach(rows, func(row *T) error {
+			list = append(list, *row)
+			return nil
+		})
 	})
 	return list, err
 }

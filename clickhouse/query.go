@@ -64,18 +64,7 @@ func Each[T any](ctx context.Context, s *Store, sql string, fn func(*T) error, a
 			rowsRead.Add(p.Rows)
 			bytesRead.Add(p.Bytes)
 		})), sql, bind(args), func(rows driver.Rows) error {
-		var row, zero T
-		scan := scanner(&row)
-		for rows.Next() {
-			row = zero
-			if err := scan(rows); err != nil {
-				return fmt.Errorf("scanning a row: %w", err)
-			}
-			if err := fn(&row); err != nil {
-				return err
-			}
-		}
-		return nil
+		return scanEach(rows, fn)
 	})
 	s.metrics.observeQuery(stats(), err)
 	return stats(), err
@@ -91,6 +80,11 @@ func (s *Store) querySettings() clickhouse.Settings {
 		"max_memory_usage":     s.config.QueryMemoryBytesMax,
 		"result_overflow_mode": "throw",
 		"read_overflow_mode":   "throw",
+		// The third answer of a shape would wait for LLVM, for half a second on a busy
+		// machine, and none reads enough rows to get that back.
+		"compile_expressions":           0,
+		"compile_aggregate_expressions": 0,
+		"compile_sort_description":      0,
 	}
 }
 
@@ -120,13 +114,45 @@ func ignoreCanceled(err error) error {
 	return err
 }
 
-// scanner chooses how a row is read into T: by tags, or as the only column.
-func scanner[T any](row *T) func(driver.Rows) error {
-	t := reflect.TypeFor[T]()
-	if t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]() {
-		return func(rows driver.Rows) error { return rows.ScanStruct(row) }
+// scanEach reads rows into T, by tags or as the only column, and calls fn with each.
+// Which field a column goes to is found once: the driver's own ScanStruct makes a map
+// for every row, which costs more than the rest of reading it.
+func scanEach[T any](rows driver.Rows, fn func(*T) error) error {
+	var row, zero T
+	into := []any{&row}
+	if t := reflect.TypeFor[T](); t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]() {
+		var err error
+		if into, err = fieldsOf(reflect.ValueOf(&row).Elem(), rows.Columns()); err != nil {
+			return err
+		}
 	}
-	return func(rows driver.Rows) error { return rows.Scan(row) }
+	for rows.Next() {
+		row = zero
+		if err := rows.Scan(into...); err != nil {
+			return fmt.Errorf("scanning a row: %w", err)
+		}
+		if err := fn(&row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fieldsOf are pointers to the fields that are tagged with the columns.
+func fieldsOf(row reflect.Value, columns []string) ([]any, error) {
+	byColumn := map[string]any{}
+	for _, field := range reflect.VisibleFields(row.Type()) {
+		if tag := field.Tag.Get("ch"); tag != "" {
+			byColumn[tag] = row.FieldByIndex(field.Index).Addr().Interface()
+		}
+	}
+	into := make([]any, len(columns))
+	for i, column := range columns {
+		if into[i] = byColumn[column]; into[i] == nil {
+			return nil, fmt.Errorf("column %s of the result has no field in %s", column, row.Type())
+		}
+	}
+	return into, nil
 }
 
 // bind turns arguments into those of the driver. Times carry microseconds

@@ -16,7 +16,30 @@ import (
 
 // derivedTables are the tables that follow from the ledger, in the order in
 // which they are repaired.
-var derivedTables = []string{"entries", "revenue_hourly", "revenue_daily", "mrr_daily"}
+var derivedTables = append([]string{tableEntries}, rollupTables()...)
+
+const tableEntries = "entries"
+
+// rollup is a table that adds up the ledger by hour, day or month.
+type rollup struct {
+	Table string
+	// Bucket is the column, hour, day or month, and of what the rollup is: revenue
+	// or mrr. They choose the SQL.
+	Bucket, of string
+}
+
+var rollups = []rollup{
+	{"revenue_hourly", "hour", "revenue"}, {"revenue_daily", "day", "revenue"}, {"revenue_monthly", "month", "revenue"},
+	{"mrr_daily", "day", "mrr"}, {"mrr_monthly", "month", "mrr"},
+}
+
+func rollupTables() []string {
+	tables := make([]string, len(rollups))
+	for i, r := range rollups {
+		tables[i] = r.Table
+	}
+	return tables
+}
 
 // DerivedTables returns the names of the tables that follow from the ledger.
 func DerivedTables() []string { return slices.Clone(derivedTables) }
@@ -35,7 +58,8 @@ type Scope struct {
 	// by workspace, so this is what keeps a repair cheap.
 	Workspaces []string
 	// From and To bound the scope to entries that occurred in the UTC days that
-	// [From, To) touches; zero times mean no bound.
+	// [From, To) touches, and to the months of those days in rollups by month; zero
+	// times mean no bound.
 	From, To time.Time
 	// Tables bounds the scope to these of DerivedTables; empty means all.
 	Tables []string
@@ -192,7 +216,7 @@ type chunk struct {
 
 // concerns reports whether the chunk is to be compared for the table: rollups
 // are small, however many rows they sum up, and are not taken in portions.
-func (c chunk) concerns(table string) bool { return table == "entries" || c.part == 0 }
+func (c chunk) concerns(table string) bool { return table == tableEntries || c.part == 0 }
 
 func (c chunk) args(scope Scope) []Named {
 	from, last := scope.seconds()

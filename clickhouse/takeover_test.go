@@ -57,7 +57,7 @@ func snapshot(t testing.TB, store *Store) string {
 	var sums []string
 	for _, query := range []string{
 		"SELECT count() FROM events", "SELECT sum(sign * (amount + mrr)) FROM ledger", "SELECT count() FROM entries",
-		"SELECT sum(amount) FROM revenue_hourly", "SELECT sum(amount) FROM revenue_daily", "SELECT sum(mrr + entries) FROM mrr_daily",
+		"SELECT sum(amount) FROM revenue_hourly", "SELECT sum(amount) FROM revenue_daily", "SELECT sum(amount) FROM revenue_monthly", "SELECT sum(mrr + entries) FROM mrr_daily", "SELECT sum(mrr + entries) FROM mrr_monthly",
 	} {
 		sums = append(sums, fmt.Sprint(count(t, store, query)))
 	}

@@ -1,26 +1,45 @@
 -- What moved and what happened in each bucket of a range, by currency and kind.
--- Days that no edge divides come from revenue_daily, hours of the others from
--- revenue_hourly, and divided hours from the entries (see cuts.go). What a question
--- does not need is left out, as planning it costs as much as reading it.
+-- Months that no edge divides come from revenue_monthly, days of the others from
+-- revenue_daily, hours of divided days from revenue_hourly, and divided hours from the
+-- entries (see cuts.go). What a question does not need is left out, as planning it
+-- costs as much as reading it.
 --
 -- bucket is the micros of the edge that the bucket begins at. rate_day is the UTC
--- day whose exchange rate applies; amounts in the currency of the answer (`into`)
--- need no rate, so their days are added up here unless by_day asks for them.
+-- day whose exchange rate applies. Amounts in the currency of the answer (`into`) need
+-- no rate, so their days and months are added up here unless by_day asks for days;
+-- nor do lifecycle entries, which have none.
 SELECT bucket, currency, rate_day, kind, recurring,
     sum(f.entries) AS entries, sum(f.positive) AS positive, sum(f.amount) AS amount
     [[- if .Deductions]], sum(f.tax) AS tax, sum(f.fee) AS fee, sum(f.discount) AS discount[[end]]
 FROM
 (
+[[- if .Months]]
+    SELECT
+        roundDown(toInt64(m.month) * 86400000000, {edges:Array(Int64)}) AS bucket,
+        toDate(0) AS rate_day,
+        m.currency, m.kind, m.recurring, m.entries, m.positive, m.amount
+        [[- if .Deductions]], m.tax, m.fee, m.discount[[end]]
+    FROM revenue_monthly AS m
+    WHERE m.workspace = {workspace:String} AND m.live AND m.currency = {into:String}
+        AND m.month >= {since_day:Date} AND m.month < {until_day:Date}
+        AND m.month NOT IN {cut_months:Array(Date)}
+        AND ({provider:String} = '' OR m.provider = {provider:String})
+        AND ({currency:String} = '' OR m.currency = {currency:String})
+    UNION ALL
+[[- end]]
 [[- if .Days]]
     SELECT
         roundDown(toInt64(d.day) * 86400000000, {edges:Array(Int64)}) AS bucket,
-        if(d.currency = {into:String} AND NOT {by_day:Bool}, toDate(0), d.day) AS rate_day,
+        if(NOT {by_day:Bool} AND (d.currency = {into:String} OR d.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), d.day) AS rate_day,
         d.currency, d.kind, d.recurring, d.entries, d.positive, d.amount
         [[- if .Deductions]], d.tax, d.fee, d.discount[[end]]
     FROM revenue_daily AS d
     WHERE d.workspace = {workspace:String} AND d.live
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
         AND d.day NOT IN {cut_days:Array(Date)}
+    [[- if .Months]]
+        AND (d.currency != {into:String} OR toStartOfMonth(d.day) IN {cut_months:Array(Date)})
+    [[- end]]
         AND ({provider:String} = '' OR d.provider = {provider:String})
         AND ({currency:String} = '' OR d.currency = {currency:String})
 [[- end]]
@@ -30,7 +49,7 @@ FROM
     [[- end]]
     SELECT
         roundDown(toInt64(toUnixTimestamp(h.hour)) * 1000000, {edges:Array(Int64)}) AS bucket,
-        if(h.currency = {into:String} AND NOT {by_day:Bool}, toDate(0), toDate(h.hour)) AS rate_day,
+        if(NOT {by_day:Bool} AND (h.currency = {into:String} OR h.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), toDate(h.hour)) AS rate_day,
         h.currency, h.kind, h.recurring, h.entries, h.positive, h.amount
         [[- if .Deductions]], h.tax, h.fee, h.discount[[end]]
     FROM revenue_hourly AS h
@@ -45,7 +64,7 @@ FROM
     UNION ALL
     SELECT
         roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)}) AS bucket,
-        if(e.currency = {into:String} AND NOT {by_day:Bool}, toDate(0), toDate(e.occurred_at)) AS rate_day,
+        if(NOT {by_day:Bool} AND (e.currency = {into:String} OR e.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), toDate(e.occurred_at)) AS rate_day,
         e.currency, e.kind, e.recurring, e.sign AS entries, e.sign * (e.amount > 0) AS positive,
         e.sign * e.amount AS amount
         [[- if .Deductions]], e.sign * e.tax AS tax, e.sign * e.fee AS fee, e.sign * e.discount AS discount[[end]]

@@ -1,6 +1,6 @@
 -- The fields of the entries on a page. The range is that of the page itself, so
 -- few granules are read however wide they are.
-SELECT row, fact, object_id, external_id, kind, provider, amount,
+SELECT row, fact, object_id, external_id, kind, provider, integration, amount,
     currency, occurred_at, received_at, metadata
 FROM entries
 WHERE workspace = {workspace:String} AND live AND kind IN {kinds:Array(String)}

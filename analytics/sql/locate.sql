@@ -1,15 +1,28 @@
--- How many items each day, hour or divided hour of a range has (see cuts.go):
+-- How many items each month, day, hour or divided hour of a range has (see cuts.go):
 -- enough to tell how many there are and where a page of them is. at and end_at are
 -- Unix seconds.
 SELECT at, max(end_at) AS end_at, sum(n) AS items
 FROM
 (
+[[- if .Months]]
+    SELECT toUInt32(toUInt16(m.month) * 86400) AS at, toUInt32(toUInt16(addMonths(m.month, 1)) * 86400) AS end_at, m.entries AS n
+    FROM revenue_monthly AS m
+    WHERE m.workspace = {workspace:String} AND m.live
+        AND m.month >= {since_day:Date} AND m.month < {until_day:Date}
+        AND m.month NOT IN {cut_months:Array(Date)}
+        AND m.kind IN {kinds:Array(String)}
+        AND ({provider:String} = '' OR m.provider = {provider:String})
+    UNION ALL
+[[- end]]
 [[- if .Days]]
     SELECT toUInt32(toUInt16(d.day) * 86400) AS at, toUInt32(at + 86400) AS end_at, d.entries AS n
     FROM revenue_daily AS d
     WHERE d.workspace = {workspace:String} AND d.live
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
         AND d.day NOT IN {cut_days:Array(Date)}
+    [[- if .Months]]
+        AND toStartOfMonth(d.day) IN {cut_months:Array(Date)}
+    [[- end]]
         AND d.kind IN {kinds:Array(String)}
         AND ({provider:String} = '' OR d.provider = {provider:String})
 [[- end]]

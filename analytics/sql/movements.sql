@@ -1,7 +1,7 @@
 -- How MRR, paying customers and active subscriptions changed in each bucket of a
--- range, by currency and kind. Days that no edge divides come from mrr_daily, the
--- others from the entries. The sum of all buckets from the beginning of time is
--- the balance.
+-- range, by currency and kind. Months that no edge divides come from mrr_monthly, days
+-- of the others from mrr_daily, divided days from the entries (see cuts.go). The sum
+-- of all buckets from the beginning of time is the balance.
 --
 -- MRR is in 1/10,000 minor units and signed as in the ledger: contraction and
 -- churn are negative. rate_day is the day whose exchange rate applies, where
@@ -10,6 +10,20 @@ SELECT bucket, currency, rate_day, kind, sum(m.mrr) AS mrr, sum(m.subscriptions)
     sum(m.customers) AS customers
 FROM
 (
+[[- if .Months]]
+    SELECT
+        roundDown(toInt64(w.month) * 86400000000, {edges:Array(Int64)}) AS bucket,
+        toDate(0) AS rate_day,
+        w.currency, w.kind, w.mrr, w.subscriptions, w.customers
+    FROM mrr_monthly AS w
+    WHERE w.workspace = {workspace:String} AND w.live
+        AND w.month >= {since_day:Date} AND w.month < {until_day:Date}
+        AND w.month NOT IN {cut_months:Array(Date)}
+        AND (NOT {by_day:Bool} OR w.currency = {into:String})
+        AND ({provider:String} = '' OR w.provider = {provider:String})
+        AND ({currency:String} = '' OR w.currency = {currency:String})
+    UNION ALL
+[[- end]]
     SELECT
         roundDown(toInt64(d.day) * 86400000000, {edges:Array(Int64)}) AS bucket,
         if(d.currency != {into:String} AND {by_day:Bool}, d.day, toDate(0)) AS rate_day,
@@ -18,6 +32,9 @@ FROM
     WHERE d.workspace = {workspace:String} AND d.live
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
         AND d.day NOT IN {cut_days:Array(Date)}
+    [[- if .Months]]
+        AND (toStartOfMonth(d.day) IN {cut_months:Array(Date)} OR {by_day:Bool} AND d.currency != {into:String})
+    [[- end]]
         AND ({provider:String} = '' OR d.provider = {provider:String})
         AND ({currency:String} = '' OR d.currency = {currency:String})
 [[- if .Hours]]

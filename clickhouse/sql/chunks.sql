@@ -11,7 +11,11 @@ FROM
     UNION ALL
     SELECT workspace, count() AS rows FROM revenue_daily WHERE {{template "chosen"}} GROUP BY workspace
     UNION ALL
+    SELECT workspace, count() AS rows FROM revenue_monthly WHERE {{template "chosen"}} GROUP BY workspace
+    UNION ALL
     SELECT workspace, count() AS rows FROM mrr_daily WHERE {{template "chosen"}} GROUP BY workspace
+    UNION ALL
+    SELECT workspace, count() AS rows FROM mrr_monthly WHERE {{template "chosen"}} GROUP BY workspace
 )
 GROUP BY workspace
 ORDER BY workspace

@@ -5,11 +5,15 @@ slice IN {slices:Array(UInt16)} AND workspace IN {workspaces:Array(String)}
 {{- define "bounded" -}}
 toDateTime(least(greatest(occurred_at, toDateTime64(0, 6, 'UTC')), toDateTime64(4294944000, 6, 'UTC')), 'UTC')
 {{- end}}
-{{- define "hours" -}}
-hour >= toDateTime({from:Int64}, 'UTC') AND hour <= toDateTime({last:Int64}, 'UTC')
+{{- /* The hour, day or month that a row of the ledger counts in. */ -}}
+{{- define "bucket" -}}
+{{template "start" .}}({{template "bounded"}})
 {{- end}}
-{{- define "days" -}}
-day >= toDate(toDateTime({from:Int64}, 'UTC')) AND day <= toDate(toDateTime({last:Int64}, 'UTC'))
+{{- define "buckets" -}}
+{{.Bucket}} >= {{template "start" .}}(toDateTime({from:Int64}, 'UTC')) AND {{.Bucket}} <= {{template "start" .}}(toDateTime({last:Int64}, 'UTC'))
+{{- end}}
+{{- define "start" -}}
+{{if eq .Bucket "hour"}}toStartOfHour{{else if eq .Bucket "day"}}toDate{{else}}toStartOfMonth{{end}}
 {{- end}}
 {{- /* A repair is refused once the fence does not say any more that we may write. */ -}}
 {{- define "owned" -}}

@@ -9,6 +9,10 @@ FROM
     UNION ALL
     SELECT DISTINCT slice FROM revenue_daily
     UNION ALL
+    SELECT DISTINCT slice FROM revenue_monthly
+    UNION ALL
     SELECT DISTINCT slice FROM mrr_daily
+    UNION ALL
+    SELECT DISTINCT slice FROM mrr_monthly
 )
 ORDER BY slice

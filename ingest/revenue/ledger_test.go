@@ -48,6 +48,7 @@ func drawEvent(t *rapid.T, i int) Event {
 		MRR:        int64(rapid.IntRange(-2, 5).Draw(t, "mrr")) * MRRScale,
 		Recurring:  rapid.Bool().Draw(t, "recurring"),
 		ClosesMRR:  rapid.IntRange(0, 5).Draw(t, "closes") == 0,
+		Delivery:   Delivery{Integration: rapid.SampledFrom([]string{"", "we_1", "we_2"}).Draw(t, "integration")},
 	}
 	e.Subscription = rapid.SampledFrom([]string{"", "s1", "s2"}).Draw(t, "subscription")
 	if kind == KindPeriod {
@@ -102,13 +103,44 @@ func TestLedgerIsAFunctionOfTheSet(t *testing.T) {
 			if len(events) > 0 {
 				again := events[random.IntN(len(events))]
 				again.ReceivedAt = again.ReceivedAt.Add(time.Duration(random.IntN(100)) * time.Hour)
-				again.Delivery.ID = "again"
+				again.Delivery = Delivery{ID: "again", Integration: again.Delivery.Integration + "z"}
 				shuffled = append(shuffled, again)
 			}
 		}
 		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		if got := HeldOf(Ledger(shuffled)); !same(got, want) {
 			t.Fatalf("ledger of shuffled and repeated statements differs: %v, want %v", got, want)
+		}
+	})
+}
+
+// Every row shows the integration of the statement that stands, and of several
+// deliveries of it that of the first; of two at once, the same whatever their order.
+func TestEntriesNameTheIntegrationOfTheirStatement(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := history().Draw(t, "events")
+		for range rapid.IntRange(0, 5).Draw(t, "repeats") {
+			if len(events) > 0 {
+				again := rapid.SampledFrom(events).Draw(t, "repeated")
+				again.ReceivedAt = hours(rapid.IntRange(0, 12).Draw(t, "received again"))
+				again.Delivery.Integration = rapid.SampledFrom([]string{"", "we_1", "we_3"}).Draw(t, "by another")
+				events = append(events, again)
+			}
+		}
+		standing := oracleStanding(events)
+		for _, entry := range Fold(rapid.Permutation(events).Draw(t, "order")) {
+			stands := standing[entry.Fact]
+			first := stands
+			for _, e := range events {
+				if e.FactID() == entry.Fact && e.Digest() == stands.Digest() && (e.ReceivedAt.Before(first.ReceivedAt) ||
+					e.ReceivedAt.Equal(first.ReceivedAt) && e.Delivery.Integration < first.Delivery.Integration) {
+					first = e
+				}
+			}
+			if entry.Integration != first.Delivery.Integration || !entry.ReceivedAt.Equal(first.ReceivedAt) {
+				t.Fatalf("%s of %s came in by %q at %v, want %q at %v", entry.Kind, entry.Fact, entry.Integration, entry.ReceivedAt,
+					first.Delivery.Integration, first.ReceivedAt)
+			}
 		}
 	})
 }

@@ -61,6 +61,13 @@ func (st standing) take(s *statement) bool {
 	return true
 }
 
+// earlier reports which of two deliveries of one statement is kept: the one received
+// first, and of two received at once the one by the lesser integration, so that the
+// order they are read in does not show.
+func (s *statement) earlier(other *statement) bool {
+	return cmp.Or(s.ReceivedAt.Compare(other.ReceivedAt), cmp.Compare(s.Delivery.Integration, other.Delivery.Integration)) < 0
+}
+
 // distinct drops repeated deliveries of one statement, keeping the earliest
 // received, and sorts by received time; ties are in content order, so the result
 // is a function of the set.
@@ -77,7 +84,7 @@ func distinct(events []Event) []statement {
 		if at, known := position[id]; !known {
 			position[id] = len(statements)
 			statements = append(statements, s)
-		} else if s.ReceivedAt.Before(statements[at].ReceivedAt) {
+		} else if s.earlier(&statements[at]) {
 			statements[at] = s
 		}
 	}

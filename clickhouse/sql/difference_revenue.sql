@@ -1,5 +1,5 @@
 SELECT
-    workspace, live, day, currency, kind, provider, recurring, slice,
+    workspace, live, {{.Bucket}}, currency, kind, provider, recurring, slice,
     sum(d.entries) AS entries,
     sum(d.positive) AS positive,
     sum(d.amount) AS amount,
@@ -11,7 +11,7 @@ FROM
     SELECT
         workspace,
         live,
-        toDate({{template "bounded"}}) AS day,
+        {{template "bucket" .}} AS {{.Bucket}},
         currency,
         kind,
         provider,
@@ -24,25 +24,25 @@ FROM
         toInt64(l.sign * l.fee) AS fee,
         toInt64(l.sign * l.discount) AS discount
     FROM ledger AS l
-    WHERE {{template "slices and workspaces"}} AND family IN ('cash', 'lifecycle') AND {{template "days"}}
+    WHERE {{template "slices and workspaces"}} AND family IN ('cash', 'lifecycle') AND {{template "buckets" .}}
     UNION ALL
     SELECT
         workspace,
         live,
-        day,
+        {{.Bucket}},
         currency,
         kind,
         provider,
         recurring,
         slice,
-        -revenue_daily.entries AS entries,
-        -revenue_daily.positive AS positive,
-        -revenue_daily.amount AS amount,
-        -revenue_daily.tax AS tax,
-        -revenue_daily.fee AS fee,
-        -revenue_daily.discount AS discount
-    FROM revenue_daily
-    WHERE {{template "slices and workspaces"}} AND {{template "days"}}
+        -{{.Table}}.entries AS entries,
+        -{{.Table}}.positive AS positive,
+        -{{.Table}}.amount AS amount,
+        -{{.Table}}.tax AS tax,
+        -{{.Table}}.fee AS fee,
+        -{{.Table}}.discount AS discount
+    FROM {{.Table}}
+    WHERE {{template "slices and workspaces"}} AND {{template "buckets" .}}
 ) AS d
-GROUP BY workspace, live, day, currency, kind, provider, recurring, slice
+GROUP BY workspace, live, {{.Bucket}}, currency, kind, provider, recurring, slice
 HAVING entries != 0 OR positive != 0 OR amount != 0 OR tax != 0 OR fee != 0 OR discount != 0

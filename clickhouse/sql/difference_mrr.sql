@@ -1,5 +1,5 @@
 SELECT
-    workspace, live, day, currency, kind, provider, slice,
+    workspace, live, {{.Bucket}}, currency, kind, provider, slice,
     sum(d.mrr) AS mrr,
     sum(d.subscriptions) AS subscriptions,
     sum(d.customers) AS customers,
@@ -9,7 +9,7 @@ FROM
     SELECT
         workspace,
         live,
-        toDate({{template "bounded"}}) AS day,
+        {{template "bucket" .}} AS {{.Bucket}},
         currency,
         kind,
         provider,
@@ -19,22 +19,22 @@ FROM
         toInt64(l.sign * l.customers) AS customers,
         toInt64(l.sign) AS entries
     FROM ledger AS l
-    WHERE {{template "slices and workspaces"}} AND family = 'state' AND {{template "days"}}
+    WHERE {{template "slices and workspaces"}} AND family = 'state' AND {{template "buckets" .}}
     UNION ALL
     SELECT
         workspace,
         live,
-        day,
+        {{.Bucket}},
         currency,
         kind,
         provider,
         slice,
-        -mrr_daily.mrr AS mrr,
-        -mrr_daily.subscriptions AS subscriptions,
-        -mrr_daily.customers AS customers,
-        -mrr_daily.entries AS entries
-    FROM mrr_daily
-    WHERE {{template "slices and workspaces"}} AND {{template "days"}}
+        -{{.Table}}.mrr AS mrr,
+        -{{.Table}}.subscriptions AS subscriptions,
+        -{{.Table}}.customers AS customers,
+        -{{.Table}}.entries AS entries
+    FROM {{.Table}}
+    WHERE {{template "slices and workspaces"}} AND {{template "buckets" .}}
 ) AS d
-GROUP BY workspace, live, day, currency, kind, provider, slice
+GROUP BY workspace, live, {{.Bucket}}, currency, kind, provider, slice
 HAVING mrr != 0 OR subscriptions != 0 OR customers != 0 OR entries != 0
