@@ -82,7 +82,8 @@ func (r *reading) exchange(ctx context.Context, needs rateNeeds) (*exchange, err
 	rows, err := ask[rateRow](ctx, r, "exchange rates", r.questions.rates,
 		clickhouse.Named{Name: "currencies", Value: append(slices.Clone(needs.currencies), r.into)},
 		clickhouse.Named{Name: "since", Value: needs.first.UTC().Format(time.DateOnly)},
-		clickhouse.Named{Name: "until", Value: needs.last.UTC().Format(time.DateOnly)})
+		clickhouse.Named{Name: "until", Value: needs.last.UTC().Format(time.DateOnly)},
+		clickhouse.Named{Name: "as_of", Value: r.knownUntil()})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,14 +139,42 @@ func newApp(t testing.TB, store *clickhouse.Store, change ...func(*Config)) (*Se
 // write stores what the statements come to, as the sink would.
 func (f *fixture) write(events ...revenue.Event) {
 	f.t.Helper()
+	f.writeBeyond(nil, events)
+}
+
+// writeMissing stores what the statements come to beyond what is there.
+func (f *fixture) writeMissing(events []revenue.Event) {
+	f.t.Helper()
+	keys := make([]revenue.GroupKey, len(events))
+	for i := range events {
+		keys[i] = events[i].GroupKey()
+	}
+	held, err := f.store.ReadRows(context.Background(), slices.Compact(keys))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.writeBeyond(held, events)
+}
+
+func (f *fixture) writeBeyond(held []revenue.LedgerRow, events []revenue.Event) {
+	f.t.Helper()
 	groups := map[revenue.GroupKey][]revenue.Event{}
 	for _, event := range events {
 		groups[event.GroupKey()] = append(groups[event.GroupKey()], event)
 	}
+	there := map[revenue.GroupKey][]revenue.LedgerRow{}
+	for _, row := range held {
+		key := revenue.GroupKey{Workspace: row.Workspace, Group: row.Group}
+		there[key] = append(there[key], row)
+	}
 	var rows []clickhouse.Row
 	for key, group := range groups {
 		slice := int32(clickhouse.GroupHash(key) % slicesCount)
-		for _, row := range revenue.Ledger(group) {
+		missing, foreign := revenue.Difference(revenue.Ledger(group), revenue.HeldOf(there[key]))
+		if len(foreign) > 0 {
+			f.t.Fatalf("%s has rows that its statements do not explain: %v", key, foreign)
+		}
+		for _, row := range missing {
 			f.offset++
 			rows = append(rows, clickhouse.Row{LedgerRow: &row, Position: clickhouse.Position{
 				TopicID: "topic", Slice: slice, Epoch: f.epochs[slice].Epoch, Offset: f.offset}})

@@ -132,7 +132,7 @@ func (r *reading) flows(ctx context.Context, edges []time.Time, byDay, deduction
 	if byDay {
 		c = c.byDay()
 	}
-	parts := c.parts()
+	parts := r.parts(c)
 	parts.Deductions = deductions
 	kinds, err := ask[kindRow](ctx, r, "flows", r.questions.flows[parts], r.convertible(c, byDay)...)
 	if err != nil {
@@ -164,7 +164,7 @@ func (r *reading) flows(ctx context.Context, edges []time.Time, byDay, deduction
 // convertible are the values of a question about amounts over a divided range.
 func (r *reading) convertible(c cuts, byDay bool) []clickhouse.Named {
 	return append(r.whose(c.bind()...),
-		clickhouse.Named{Name: "currency", Value: r.currency},
+		clickhouse.Named{Name: "currency", Value: r.Currency},
 		clickhouse.Named{Name: "into", Value: r.into},
 		clickhouse.Named{Name: "by_day", Value: byDay})
 }
@@ -212,7 +212,7 @@ func (r *movementRow) amounts() []int64 {
 // keeps the days of foreign currencies apart.
 func (r *reading) movements(ctx context.Context, edges []time.Time, byDay bool) ([]movementRow, error) {
 	c := cutsOf(edges)
-	rows, err := ask[movementRow](ctx, r, "movements of MRR", r.questions.movements[c.parts()], r.convertible(c, byDay)...)
+	rows, err := ask[movementRow](ctx, r, "movements of MRR", r.questions.movements[r.parts(c)], r.convertible(c, byDay)...)
 	slices.SortStableFunc(rows, func(a, b movementRow) int { return cmp.Compare(a.Bucket, b.Bucket) })
 	return rows, err
 }
@@ -229,7 +229,7 @@ func (r *reading) cancelled(ctx context.Context, period Period, previous *Period
 		values = append(values, clickhouse.Named{Name: "prev_since", Value: previous.Since},
 			clickhouse.Named{Name: "prev_until", Value: previous.Until})
 	}
-	rows, err := ask[count](ctx, r, "cancellations", r.questions.cancelled[previous != nil], values...)
+	rows, err := ask[count](ctx, r, "cancellations", r.questions.cancelled[cancelledChoice{previous != nil, r.whole()}], values...)
 	if err != nil || len(rows) == 0 {
 		return 0, 0, err
 	}

@@ -63,7 +63,7 @@ func TestStatuses(t *testing.T) {
 		{"metrics of nobody", "GET", "/v1/metrics/revenue?workspaceSlug=nobody", map[string]string{"x-api-key": readKey}, 404},
 		{"metrics without slug", "GET", "/v1/metrics/mrr", map[string]string{"x-api-key": readKey}, 400},
 		{"metrics with bad escape", "GET", "/v1/metrics/mrr?workspaceSlug=acme&x=%zz", map[string]string{"x-api-key": readKey}, 400},
-		{"metrics with bad interval", "GET", "/v1/metrics/revenue?workspaceSlug=acme&interval=hour", map[string]string{"x-api-key": readKey}, 400},
+		{"metrics with bad interval", "GET", "/v1/metrics/revenue?workspaceSlug=acme&interval=fortnight", map[string]string{"x-api-key": readKey}, 400},
 		{"metrics with unknown parameter", "GET", "/v1/metrics/refunds?workspaceSlug=acme&providr=x", map[string]string{"x-api-key": readKey}, 400},
 	} {
 		t.Run(test.name, func(t *testing.T) {

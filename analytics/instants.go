@@ -94,13 +94,24 @@ func startOfDay(date time.Time, zone *time.Location) time.Time {
 // Interval is the width of the buckets of a series.
 type Interval string
 
-// The intervals of series: calendar days, ISO weeks (from Monday), calendar
-// months, all in the time zone of the question.
+// The intervals of series: hours of the clock, calendar days, ISO weeks (from
+// Monday), calendar months, quarters and years, all in the time zone of the question.
 const (
-	IntervalDay   Interval = "day"
-	IntervalWeek  Interval = "week"
-	IntervalMonth Interval = "month"
+	IntervalHour    Interval = "hour"
+	IntervalDay     Interval = "day"
+	IntervalWeek    Interval = "week"
+	IntervalMonth   Interval = "month"
+	IntervalQuarter Interval = "quarter"
+	IntervalYear    Interval = "year"
 )
+
+// defaultBuckets is how many buckets a series has when since is absent, the one
+// that is not over included.
+var defaultBuckets = map[Interval]int{
+	IntervalHour: 48, IntervalDay: 30, IntervalWeek: 13, IntervalMonth: 12, IntervalQuarter: 8, IntervalYear: 5,
+}
+
+var intervals = []Interval{IntervalHour, IntervalDay, IntervalWeek, IntervalMonth, IntervalQuarter, IntervalYear}
 
 // floor is the first date of the bucket that the date lies in; both are UTC
 // midnights that stand for calendar dates.
@@ -110,6 +121,10 @@ func (i Interval) floor(date time.Time) time.Time {
 		return date.AddDate(0, 0, -(int(date.Weekday())+6)%7)
 	case IntervalMonth:
 		return date.AddDate(0, 0, 1-date.Day())
+	case IntervalQuarter:
+		return date.AddDate(0, -(int(date.Month())-1)%3, 1-date.Day())
+	case IntervalYear:
+		return date.AddDate(0, 1-int(date.Month()), 1-date.Day())
 	default:
 		return date
 	}
@@ -122,9 +137,31 @@ func (i Interval) step(date time.Time, n int) time.Time {
 		return date.AddDate(0, 0, 7*n)
 	case IntervalMonth:
 		return date.AddDate(0, n, 0)
+	case IntervalQuarter:
+		return date.AddDate(0, 3*n, 0)
+	case IntervalYear:
+		return date.AddDate(n, 0, 0)
 	default:
 		return date.AddDate(0, 0, n)
 	}
+}
+
+// start is when the bucket begins that the instant lies in.
+func (i Interval) start(at time.Time, zone *time.Location) time.Time {
+	if i != IntervalHour {
+		return startOfDay(i.floor(calendarDate(at, zone)), zone)
+	}
+	local := at.In(zone)
+	return at.Add(-time.Duration(local.Minute())*time.Minute - time.Duration(local.Second())*time.Second -
+		time.Duration(local.Nanosecond()))
+}
+
+// after is when the bucket n later begins, start being the beginning of one.
+func (i Interval) after(start time.Time, n int, zone *time.Location) time.Time {
+	if i == IntervalHour {
+		return i.start(start.Add(time.Duration(n)*time.Hour), zone)
+	}
+	return startOfDay(i.step(i.floor(calendarDate(start, zone)), n), zone)
 }
 
 // calendarDate is the date of an instant in a zone, as a UTC midnight.
@@ -140,9 +177,8 @@ var errBucketsMax = errors.New("the range has too many buckets for this interval
 // of which the range may clip.
 func edgesOf(since, until time.Time, interval Interval, zone *time.Location, bucketsMax int) ([]time.Time, error) {
 	edges := []time.Time{since}
-	first := interval.floor(calendarDate(since, zone))
-	for n := 1; ; n++ {
-		edge := startOfDay(interval.step(first, n), zone)
+	for edge := interval.start(since, zone); ; {
+		edge = interval.after(edge, 1, zone)
 		if !edge.Before(until) {
 			return append(edges, until), nil
 		}

@@ -60,6 +60,24 @@ func TestEdges(t *testing.T) {
 	if err != nil || len(edges) != 3 || !edges[1].Equal(at("2026-02-01")) {
 		t.Errorf("months: %v %v", edges, err)
 	}
+	edges, err = edgesOf(at("2025-11-15"), at("2026-04-02"), IntervalQuarter, time.UTC, 400)
+	if err != nil || len(edges) != 4 || !edges[1].Equal(at("2026-01-01")) || !edges[2].Equal(at("2026-04-01")) {
+		t.Errorf("quarters: %v %v", edges, err)
+	}
+	edges, err = edgesOf(at("2024-05-06"), at("2026-01-01T00:00:01Z"), IntervalYear, time.UTC, 400)
+	if err != nil || len(edges) != 4 || !edges[1].Equal(at("2025-01-01")) || !edges[2].Equal(at("2026-01-01")) {
+		t.Errorf("years: %v %v", edges, err)
+	}
+	// Hours of Kolkata begin at half past in UTC.
+	edges, err = edgesOf(at("2026-01-01T10:00:00Z"), at("2026-01-01T12:00:00Z"), IntervalHour, zone(t, "Asia/Kolkata"), 400)
+	if err != nil || len(edges) != 4 || !edges[1].Equal(at("2026-01-01T10:30:00Z")) || !edges[2].Equal(at("2026-01-01T11:30:00Z")) {
+		t.Errorf("hours of Kolkata: %v %v", edges, err)
+	}
+	// The day on which clocks are put forward has 23 hours, whatever they are called.
+	edges, err = edgesOf(at("2026-03-08T05:00:00Z"), at("2026-03-09T04:00:00Z"), IntervalHour, newYork, 400)
+	if err != nil || len(edges) != 24 {
+		t.Errorf("hours of a short day: %d %v", len(edges), err)
+	}
 	// The skipped day has no bucket.
 	edges, err = edgesOf(at("2011-12-29T10:00:00Z"), at("2012-01-01T10:00:00Z"), IntervalDay, zone(t, "Pacific/Apia"), 400)
 	if err != nil || len(edges) != 4 {

@@ -138,7 +138,7 @@ func (r *reading) located(ctx context.Context, query Query, config Config) ([]pa
 
 // page reads which items a page has, from those of a window.
 func (r *reading) page(ctx context.Context, query Query, window Period, skip int64) ([]pageRow, error) {
-	return ask[pageRow](ctx, r, "a page", r.questions.pages[order{query.SortBy, query.Descending}],
+	return ask[pageRow](ctx, r, "a page", r.questions.pages[pageChoice{order{query.SortBy, query.Descending}, r.whole()}],
 		r.whose(clickhouse.Named{Name: "kinds", Value: texts(query.Kinds)},
 			clickhouse.Named{Name: "since", Value: window.Since}, clickhouse.Named{Name: "until", Value: window.Until},
 			clickhouse.Named{Name: "size", Value: query.PageSize}, clickhouse.Named{Name: "skip", Value: skip})...)
@@ -147,7 +147,7 @@ func (r *reading) page(ctx context.Context, query Query, window Period, skip int
 // locate finds the months, days, hours or divided hours that hold a page, from the
 // counts of all of them.
 func (r *reading) locate(ctx context.Context, c cuts, query Query, skip int64) (place, error) {
-	counts, err := ask[itemCount](ctx, r, "counts of items", r.questions.locate[c.parts()], append(r.whose(c.bind()...),
+	counts, err := ask[itemCount](ctx, r, "counts of items", r.questions.locate[r.parts(c)], append(r.whose(c.bind()...),
 		clickhouse.Named{Name: "kinds", Value: texts(query.Kinds)})...)
 	if err != nil {
 		return place{}, err
@@ -208,10 +208,10 @@ func (r *reading) items(ctx context.Context, page []pageRow) ([]Item, error) {
 			kinds = append(kinds, p.Kind)
 		}
 	}
-	found, err := ask[itemRow](ctx, r, "items", r.questions.items,
-		clickhouse.Named{Name: "workspace", Value: r.workspace}, clickhouse.Named{Name: "kinds", Value: kinds},
-		clickhouse.Named{Name: "first", Value: first}, clickhouse.Named{Name: "last", Value: last},
-		clickhouse.Named{Name: "rows", Value: rows})
+	found, err := ask[itemRow](ctx, r, "items", r.questions.items[r.whole()],
+		r.whose(clickhouse.Named{Name: "kinds", Value: kinds},
+			clickhouse.Named{Name: "first", Value: first}, clickhouse.Named{Name: "last", Value: last},
+			clickhouse.Named{Name: "rows", Value: rows})...)
 	if err != nil {
 		return nil, err
 	}

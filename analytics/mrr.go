@@ -79,7 +79,7 @@ func (s *Server) mrrSeries(ctx context.Context, request asked) (answered, error)
 	if err != nil {
 		return answered{}, err
 	}
-	r := s.reading(workspace, query.Provider, query.Currency)
+	r := s.reading(workspace, query.Filter)
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return answered{}, err
@@ -87,19 +87,19 @@ func (s *Server) mrrSeries(ctx context.Context, request asked) (answered, error)
 	edges := slices.CompactFunc(append([]time.Time{beginning}, query.Edges...), time.Time.Equal)
 	rows, err := r.movements(ctx, edges, true)
 	if err != nil {
-		return answered{rowsRead: r.rowsRead.Load()}, err
+		return r.answered(nil, complete), err
 	}
 	history := newHistory(rows, query.Edges)
 	exchange, err := r.exchange(ctx, history.needs(r.into))
 	if err != nil {
-		return answered{rowsRead: r.rowsRead.Load()}, err
+		return r.answered(nil, complete), err
 	}
 	body := &MRRSeries{SeriesHead: query.head("mrr", workspace, complete), Series: []MRRBucket{}}
 	unknown := history.unknown(exchange)
 	for i, bucket := range query.buckets() {
 		one, err := history.bucket(i, exchange, unknown)
 		if err != nil {
-			return answered{rowsRead: r.rowsRead.Load()}, err
+			return r.answered(nil, complete), err
 		}
 		one.Bucket = bucket
 		body.Series = append(body.Series, one)
@@ -108,7 +108,7 @@ func (s *Server) mrrSeries(ctx context.Context, request asked) (answered, error)
 	for _, currency := range slices.Sorted(maps.Keys(unknown)) {
 		body.Unconverted = append(body.Unconverted, UnconvertedMRR{currency, revenue.RoundMRR(last.mrr[currency])})
 	}
-	return answered{body, complete, r.rowsRead.Load()}, nil
+	return r.answered(body, complete), nil
 }
 
 // history is the balance at every edge, and the movements between.

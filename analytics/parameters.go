@@ -24,8 +24,8 @@ type Query struct {
 	Period        Period
 	// Previous is the period to compare with, if one was asked for.
 	Previous *Period
-	// Provider is empty for all.
-	Provider string
+	// Filter has the provider, and as of when the question is asked.
+	Filter
 	// Kinds filter the items, and only those.
 	Kinds         []revenue.EntryKind
 	Page          int
@@ -80,7 +80,7 @@ func ParseQuery(raw string, now time.Time, config Config) (Query, error) {
 	p := parser{values: values}
 	query := Query{
 		WorkspaceSlug: p.slug(),
-		Provider:      p.provider(),
+		Filter:        Filter{Provider: p.provider(), AsOf: p.asOf(now, time.UTC)},
 		Kinds:         p.kinds(),
 		Page:          p.number("page", 1, 1_000_000_000),
 		PageSize:      p.pageSize(config),
@@ -88,7 +88,7 @@ func ParseQuery(raw string, now time.Time, config Config) (Query, error) {
 		SortBy:        Sort(p.choice("sortBy", texts(sorts), string(SortOccurredAt))),
 		Descending:    p.choice("sortOrder", []string{"asc", "desc"}, "desc") == "desc",
 	}
-	query.Period = p.period(now, config)
+	query.Period = p.period(query.present(now), config)
 	query.Previous = p.previous(config)
 	return query, errors.Join(p.errs...)
 }
@@ -235,7 +235,7 @@ func (p *parser) period(now time.Time, config Config) Period {
 		since = beginning
 	}
 	if !hasUntil {
-		until = now.UTC().Truncate(time.Microsecond)
+		until = now
 		if until.Before(since) {
 			until = since
 		}

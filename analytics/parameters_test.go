@@ -159,7 +159,7 @@ func TestParseSeriesQuery(t *testing.T) {
 		t.Errorf("default edges: %v", query.Edges)
 	}
 	for _, parameters := range []string{
-		"", "workspaceSlug=acme&interval=hour", "workspaceSlug=acme&timezone=UTC", "workspaceSlug=acme&timeZone=Local",
+		"", "workspaceSlug=acme&interval=fortnight", "workspaceSlug=acme&plan=", "workspaceSlug=acme&asOf=2026-07-02", "workspaceSlug=acme&timezone=UTC", "workspaceSlug=acme&timeZone=Local",
 		"workspaceSlug=acme&timeZone=Mars/Olympus", "workspaceSlug=acme&timeZone=", "workspaceSlug=acme&timeZone=../etc/passwd",
 		"workspaceSlug=acme&currency=usd", "workspaceSlug=acme&currency=XXX", "workspaceSlug=acme&since=2020-01-01&until=2026-01-01",
 		"workspaceSlug=acme&since=2026-01-02&until=2026-01-01", "workspaceSlug=acme&since=2027-01-01", "workspaceSlug=acme&providr=x",

@@ -19,20 +19,35 @@ var sqlFiles embed.FS
 // questions are the texts of the SQL files. They hold no values: those are bound.
 // What cannot be bound is chosen from fixed lists when they are loaded.
 type questions struct {
-	items, progress, rates string
-	// cancelled is of one period, or of two.
-	cancelled map[bool]string
+	progress, rates string
+	// items are those of an entry as it is believed now, or as of a moment.
+	items     map[bool]string
+	cancelled map[cancelledChoice]string
 	// flows, locate and movements are there for every choice of parts.
 	flows, locate, movements map[parts]string
-	pages                    map[order]string
+	pages                    map[pageChoice]string
 }
 
 // parts are the sources that a divided range needs, and whether flows come with
-// what is deducted from them: taxes, fees and discounts.
+// what is deducted from them: taxes, fees and discounts. Whole are the entries of the
+// whole range, for filters that no rollup has.
 type parts struct {
 	Months, Days, Hours, Entries bool
 	Deductions                   bool
+	Whole                        bool
 }
+
+// cancelledChoice is whether there is a second period, and Whole as in parts.
+type cancelledChoice struct{ Previous, Whole bool }
+
+// pageChoice is the order of a page, and Whole as in parts.
+type pageChoice struct {
+	order
+	Whole bool
+}
+
+// wholeEntries is where to read if the rollups cannot answer.
+var wholeEntries = parts{Entries: true, Whole: true}
 
 // allParts are those that cuts.parts may ask for. Whole months come with the days of
 // others, which foreign currencies need all of.
@@ -43,7 +58,7 @@ func allParts() []parts {
 		p.Months = true
 		all = append(all, p)
 	}
-	return append(all, parts{Hours: true}, parts{Hours: true, Entries: true})
+	return append(all, parts{Hours: true}, parts{Hours: true, Entries: true}, wholeEntries)
 }
 
 // order is how items are sorted.
@@ -71,22 +86,28 @@ func loadQuestions() (*questions, error) {
 		return text.String()
 	}
 	q := &questions{
-		items: complete("items", nil), progress: complete("progress", nil), rates: complete("rates", nil),
-		cancelled: map[bool]string{}, flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{},
-		pages: map[order]string{},
+		progress: complete("progress", nil), rates: complete("rates", nil),
+		items: map[bool]string{}, cancelled: map[cancelledChoice]string{},
+		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{}, pages: map[pageChoice]string{},
 	}
-	for _, two := range []bool{false, true} {
-		q.cancelled[two] = complete("cancelled", struct{ Previous bool }{two})
+	for _, whole := range []bool{false, true} {
+		q.items[whole] = complete("items", parts{Whole: whole})
+		for _, two := range []bool{false, true} {
+			q.cancelled[cancelledChoice{two, whole}] = complete("cancelled", cancelledChoice{two, whole})
+		}
+		for _, by := range sorts {
+			for _, descending := range []bool{false, true} {
+				q.pages[pageChoice{order{by, descending}, whole}] = complete("page", struct {
+					Column, Order string
+					Whole         bool
+				}{sortColumns[by], orderBy(by, descending), whole})
+			}
+		}
 	}
 	for _, p := range allParts() {
 		q.flows[p], q.locate[p], q.movements[p] = complete("flows", p), complete("locate", p), complete("movements", p)
 		p.Deductions = true
 		q.flows[p] = complete("flows", p)
-	}
-	for _, by := range sorts {
-		for _, descending := range []bool{false, true} {
-			q.pages[order{by, descending}] = complete("page", struct{ Column, Order string }{sortColumns[by], orderBy(by, descending)})
-		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("completing questions: %w", err)
@@ -113,10 +134,25 @@ type reading struct {
 	store     *clickhouse.Store
 	questions *questions
 	workspace string
-	provider  string
-	currency  string // filter; empty is all
-	into      string // the currency of the answer
-	rowsRead  atomic.Uint64
+	Filter
+	into     string // the currency of the answer
+	rowsRead atomic.Uint64
+}
+
+// whole reports that the rollups cannot answer, so that the entries have to.
+func (r *reading) whole() bool { return !r.inRollups() }
+
+// parts are where to read a divided range from.
+func (r *reading) parts(c cuts) parts {
+	if r.whole() {
+		return wholeEntries
+	}
+	return c.parts()
+}
+
+// answered is an answer to the question, and what it cost.
+func (r *reading) answered(body any, complete time.Time) answered {
+	return answered{body: body, completeThrough: complete, rowsRead: r.rowsRead.Load(), asOf: r.AsOf}
 }
 
 // ask puts one question. Its values are those of the reading and the given ones.
@@ -131,9 +167,32 @@ func ask[T any](ctx context.Context, r *reading, what, sql string, values ...cli
 
 // whose are the values that nearly every question needs.
 func (r *reading) whose(values ...clickhouse.Named) []clickhouse.Named {
-	return append(values,
+	values = append(values,
 		clickhouse.Named{Name: "workspace", Value: r.workspace},
-		clickhouse.Named{Name: "provider", Value: r.provider})
+		clickhouse.Named{Name: "provider", Value: r.Provider})
+	if r.whole() {
+		values = append(values, r.chosen()...)
+	}
+	return values
+}
+
+// always is after everything that is known.
+var always = time.Date(2261, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// chosen are the values of the filters that only the entries have.
+func (r *reading) chosen() []clickhouse.Named {
+	return []clickhouse.Named{
+		{Name: "as_of", Value: r.knownUntil()}, {Name: "plan", Value: r.Plan}, {Name: "product", Value: r.Product},
+		{Name: "customer", Value: r.Customer}, {Name: "country", Value: r.Country},
+	}
+}
+
+// knownUntil is the last moment at which what is asked for may have become known.
+func (r *reading) knownUntil() time.Time {
+	if r.AsOf.IsZero() {
+		return always
+	}
+	return r.AsOf
 }
 
 // bind are the values that describe a divided range.

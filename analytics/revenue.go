@@ -36,20 +36,19 @@ func (s *Server) revenue(ctx context.Context, request asked) (answered, error) {
 	if err != nil {
 		return answered{}, err
 	}
-	r := s.reading(workspace, query.Provider, "")
+	r := s.reading(workspace, query.Filter)
 	// What is complete is asked first, so that it is true of all that is read after.
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
-		return answered{rowsRead: r.rowsRead.Load()}, err
+		return r.answered(nil, complete), err
 	}
 	body, err := r.answer(ctx, query, s.config)
-	return answered{body, complete, r.rowsRead.Load()}, err
+	return r.answered(body, complete), err
 }
 
 // reading starts a request's access to the store.
-func (s *Server) reading(workspace control.Workspace, provider, currency string) *reading {
-	return &reading{store: s.store, questions: s.questions, workspace: workspace.ID, provider: provider,
-		currency: currency, into: workspace.Currency}
+func (s *Server) reading(workspace control.Workspace, filter Filter) *reading {
+	return &reading{store: s.store, questions: s.questions, workspace: workspace.ID, Filter: filter, into: workspace.Currency}
 }
 
 // figures is what was read for the summary of one period.

@@ -25,6 +25,10 @@ type SeriesHead struct {
 	// CompleteThrough is the instant before which everything accepted is in the
 	// answer; null if nothing has been stored yet.
 	CompleteThrough *string `json:"completeThrough"`
+	// AsOf is the moment that was asked for, if one was. Final says that everything
+	// accepted until then is in the answer, which will therefore never be another.
+	AsOf  *string `json:"asOf,omitempty"`
+	Final *bool   `json:"final,omitempty"`
 }
 
 // Bucket is a bucket of a series, half open. Partial says that the range clips
@@ -178,14 +182,14 @@ func flowSeries[T any](ctx context.Context, s *Server, request asked, metric str
 	if err != nil {
 		return answered{}, err
 	}
-	r := s.reading(workspace, query.Provider, query.Currency)
+	r := s.reading(workspace, query.Filter)
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return answered{}, err
 	}
 	rows, err := r.flows(ctx, query.Edges, false, true)
 	if err != nil {
-		return answered{rowsRead: r.rowsRead.Load()}, err
+		return r.answered(nil, complete), err
 	}
 	var needs rateNeeds
 	for i := range rows {
@@ -193,14 +197,14 @@ func flowSeries[T any](ctx context.Context, s *Server, request asked, metric str
 	}
 	exchange, err := r.exchange(ctx, needs)
 	if err != nil {
-		return answered{rowsRead: r.rowsRead.Load()}, err
+		return r.answered(nil, complete), err
 	}
 	body, err := flowAnswer(query, rows, exchange, figures)
 	if err != nil {
-		return answered{rowsRead: r.rowsRead.Load()}, err
+		return r.answered(nil, complete), err
 	}
 	body.SeriesHead = query.head(metric, workspace, complete)
-	return answered{body, complete, r.rowsRead.Load()}, nil
+	return r.answered(body, complete), nil
 }
 
 func flowAnswer[T any](query SeriesQuery, rows []flowRow, x *exchange, figures func(*moved, []int64) T) (*FlowSeries[T], error) {
@@ -272,6 +276,10 @@ func (q *SeriesQuery) head(metric string, workspace control.Workspace, complete 
 		text := complete.Format(time.RFC3339Nano)
 		head.CompleteThrough = &text
 	}
+	if !q.AsOf.IsZero() {
+		text, final := q.instant(q.AsOf), q.AsOf.Before(complete)
+		head.AsOf, head.Final = &text, &final
+	}
 	return head
 }
 
@@ -283,8 +291,7 @@ func (q *SeriesQuery) buckets() []Bucket {
 	buckets := make([]Bucket, len(q.Edges)-1)
 	for i := range buckets {
 		start, end := q.Edges[i], q.Edges[i+1]
-		first := q.Interval.floor(calendarDate(start, q.Zone))
-		whole := start.Equal(startOfDay(first, q.Zone)) && end.Equal(startOfDay(q.Interval.step(first, 1), q.Zone))
+		whole := start.Equal(q.Interval.start(start, q.Zone)) && end.Equal(q.Interval.after(start, 1, q.Zone))
 		buckets[i] = Bucket{q.instant(start), q.instant(end), !whole}
 	}
 	return buckets

@@ -26,7 +26,7 @@ func TestRandomFlowSeries(t *testing.T) {
 	f.euroRates()
 	for n := range 24 {
 		period, name := randomPeriod(random), zones[n%len(zones)]
-		interval := []Interval{IntervalDay, IntervalWeek, IntervalMonth}[random.IntN(3)]
+		interval := []Interval{IntervalDay, IntervalWeek, IntervalMonth, IntervalQuarter, IntervalYear}[random.IntN(5)]
 		parameters := fmt.Sprintf("workspaceSlug=acme&since=%s&until=%s&interval=%s&timeZone=%s",
 			escape(period.Since), escape(period.Until), interval, url.QueryEscape(name))
 		revenues := get[FlowSeries[RevenueFigures]](f, PathMetricsRevenue, parameters)
@@ -87,7 +87,7 @@ func checkBuckets(t *testing.T, zone *time.Location, interval Interval, period P
 		}
 		local := start.In(zone)
 		begins := local.Hour() == 0 && local.Minute() == 0 && local.Second() == 0 && local.Nanosecond() == 0 &&
-			(interval != IntervalMonth || local.Day() == 1) && (interval != IntervalWeek || local.Weekday() == time.Monday)
+			(interval == IntervalDay || interval == IntervalWeek || local.Day() == 1) && (interval != IntervalWeek || local.Weekday() == time.Monday)
 		if i > 0 && !begins || i == 0 && !begins && !bucket.Partial {
 			t.Fatalf("bucket %d begins at %v", i, local)
 		}
@@ -141,7 +141,7 @@ func TestRandomMRRSeries(t *testing.T) {
 	movements := 0
 	for n := range 24 {
 		period, name := randomPeriod(random), zones[n%len(zones)]
-		interval := []Interval{IntervalDay, IntervalWeek, IntervalMonth}[random.IntN(3)]
+		interval := []Interval{IntervalDay, IntervalWeek, IntervalMonth, IntervalQuarter, IntervalYear}[random.IntN(5)]
 		parameters := fmt.Sprintf("workspaceSlug=acme&since=%s&until=%s&interval=%s&timeZone=%s",
 			escape(period.Since), escape(period.Until), interval, url.QueryEscape(name))
 		series := get[MRRSeries](f, PathMetricsMRR, parameters)

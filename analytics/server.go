@@ -89,6 +89,11 @@ const (
 	// HeaderCompleteThrough is the instant before which everything accepted is in
 	// the answer; absent if nothing has been stored yet.
 	HeaderCompleteThrough = "X-Complete-Through"
+	// HeaderAsOf is the moment as of which the question was asked, if it was, and
+	// HeaderFinal whether everything accepted until then is in the answer, which will
+	// therefore never be another.
+	HeaderAsOf  = "X-As-Of"
+	HeaderFinal = "X-Final"
 	// HeaderDefinitionVersion names the definitions that the figures follow.
 	HeaderDefinitionVersion = "X-Definition-Version"
 )
@@ -121,6 +126,7 @@ type answered struct {
 	body            any
 	completeThrough time.Time
 	rowsRead        uint64
+	asOf            time.Time
 }
 
 type answerer func(ctx context.Context, request asked) (answered, error)
@@ -136,6 +142,10 @@ func (s *Server) handler(endpoint string, answer answerer) fiber.Handler {
 			c.Set(fiber.HeaderCacheControl, "private, no-store")
 			if !answer.completeThrough.IsZero() {
 				c.Set(HeaderCompleteThrough, answer.completeThrough.Format(time.RFC3339Nano))
+			}
+			if !answer.asOf.IsZero() {
+				c.Set(HeaderAsOf, answer.asOf.Format(time.RFC3339Nano))
+				c.Set(HeaderFinal, strconv.FormatBool(answer.asOf.Before(answer.completeThrough)))
 			}
 			err = c.JSON(answer.body)
 		} else {

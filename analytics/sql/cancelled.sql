@@ -22,5 +22,8 @@ FROM
         AND (ends_at = toDateTime64(0, 6, 'UTC') OR ends_at > {until:DateTime64(6, 'UTC')})
 [[- end]]
         AND ({provider:String} = '' OR provider = {provider:String})
+[[- if .Whole]]
+        AND [[template "chosen"]]
+[[- end]]
     GROUP BY subject
 )

@@ -61,7 +61,9 @@ FROM
         AND ({currency:String} = '' OR h.currency = {currency:String})
 [[- end]]
 [[- if .Entries]]
+    [[- if .Hours]]
     UNION ALL
+    [[- end]]
     SELECT
         roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)}) AS bucket,
         if(NOT {by_day:Bool} AND (e.currency = {into:String} OR e.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), toDate(e.occurred_at)) AS rate_day,
@@ -73,7 +75,11 @@ FROM
         AND e.kind IN ('purchase', 'subscription_purchase', 'trial_conversion', 'renewal', 'refund', 'dispute',
             'dispute_reversal', 'fee', 'trial_start', 'cancellation', 'expiration')
         AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
+    [[- if .Whole]]
+        AND [[template "chosen"]]
+    [[- else]]
         AND toStartOfHour(e.occurred_at) IN {cut_hours:Array(DateTime('UTC'))}
+    [[- end]]
         AND ({provider:String} = '' OR e.provider = {provider:String})
         AND ({currency:String} = '' OR e.currency = {currency:String})
 [[- end]]

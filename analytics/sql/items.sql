@@ -7,4 +7,7 @@ WHERE workspace = {workspace:String} AND live AND kind IN {kinds:Array(String)}
     AND occurred_at >= {first:DateTime64(6, 'UTC')} AND occurred_at <= {last:DateTime64(6, 'UTC')}
     AND row IN {rows:Array(UInt64)}
     AND sign > 0
+[[- if .Whole]]
+    AND [[template "chosen"]]
+[[- end]]
 LIMIT 1 BY row

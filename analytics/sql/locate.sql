@@ -40,12 +40,18 @@ FROM
         AND ({provider:String} = '' OR h.provider = {provider:String})
 [[- end]]
 [[- if .Entries]]
+    [[- if .Hours]]
     UNION ALL
+    [[- end]]
     SELECT toUnixTimestamp(toStartOfHour(e.occurred_at)) AS at, toUInt32(at + 3600) AS end_at, toInt64(e.sign) AS n
     FROM entries AS e
     WHERE e.workspace = {workspace:String} AND e.live AND e.kind IN {kinds:Array(String)}
         AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
+    [[- if .Whole]]
+        AND [[template "chosen"]]
+    [[- else]]
         AND toStartOfHour(e.occurred_at) IN {cut_hours:Array(DateTime('UTC'))}
+    [[- end]]
         AND ({provider:String} = '' OR e.provider = {provider:String})
 [[- end]]
 )

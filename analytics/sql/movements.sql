@@ -24,6 +24,7 @@ FROM
         AND ({currency:String} = '' OR w.currency = {currency:String})
     UNION ALL
 [[- end]]
+[[- if not .Whole]]
     SELECT
         roundDown(toInt64(d.day) * 86400000000, {edges:Array(Int64)}) AS bucket,
         if(d.currency != {into:String} AND {by_day:Bool}, d.day, toDate(0)) AS rate_day,
@@ -37,8 +38,11 @@ FROM
     [[- end]]
         AND ({provider:String} = '' OR d.provider = {provider:String})
         AND ({currency:String} = '' OR d.currency = {currency:String})
-[[- if .Hours]]
+[[- end]]
+[[- if or .Hours .Whole]]
+    [[- if not .Whole]]
     UNION ALL
+    [[- end]]
     SELECT
         roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)}) AS bucket,
         if(e.currency != {into:String} AND {by_day:Bool}, toDate(e.occurred_at), toDate(0)) AS rate_day,
@@ -49,7 +53,11 @@ FROM
         AND e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn',
             'subscription_active', 'subscription_inactive')
         AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
+    [[- if .Whole]]
+        AND [[template "chosen"]]
+    [[- else]]
         AND toDate(e.occurred_at) IN {cut_days:Array(Date)}
+    [[- end]]
         AND ({provider:String} = '' OR e.provider = {provider:String})
         AND ({currency:String} = '' OR e.currency = {currency:String})
 [[- end]]

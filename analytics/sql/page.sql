@@ -7,6 +7,9 @@ FROM entries
 WHERE workspace = {workspace:String} AND live AND kind IN {kinds:Array(String)}
     AND occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')}
     AND ({provider:String} = '' OR provider = {provider:String})
+[[- if .Whole]]
+    AND [[template "chosen"]]
+[[- end]]
 GROUP BY row, kind, occurred_at[[with .Column]], [[.]][[end]]
 ORDER BY [[.Order]]
 LIMIT {size:UInt64} OFFSET {skip:UInt64}

@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS progress
 ENGINE = {{.Engine "progress" "ReplacingMergeTree" "written_at"}}
 ORDER BY slice;
 
--- One unit of base is worth rate units of quote on that day.
+-- One unit of base is worth rate units of quote on that day, as was known from
+-- loaded_at on. Corrected rates stay, for what was known before.
 CREATE TABLE IF NOT EXISTS fx_rates
 (
     day       Date,
@@ -23,5 +24,5 @@ CREATE TABLE IF NOT EXISTS fx_rates
     loaded_at DateTime64(6, 'UTC')
 )
 ENGINE = {{.Engine "fx_rates" "ReplacingMergeTree" "loaded_at"}}
-ORDER BY (quote, base, day)
+ORDER BY (quote, base, day, loaded_at)
 SETTINGS {{.Settings}};
