@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"revstream/connectors"
+	"revstream/connectors/adyen"
 	"revstream/connectors/paddle"
 	"revstream/connectors/stripe"
 )
@@ -15,6 +16,7 @@ import (
 func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connectors.Connector {
 	return []connectors.Connector{
 		stripe.New(stripeConfig, registerer),
+		adyen.New(),
 		paddle.New(),
 	}
 }
