@@ -19,6 +19,7 @@ type queries struct {
 	fence, raiseFence, runningWrites, killWrites, highWater, highestEpochs string
 	groupStatements, groupHeld, groupRows, groupHashes                     string
 	saveProgress, completeThrough                                          string
+	latestRates                                                            string
 	chunks, slices, reserve, reserved, keepsStatistics                     string
 	// By derived table.
 	equalise, check map[string]string
@@ -47,7 +48,8 @@ func loadQueries() (queries, error) {
 		"group_statements": &q.groupStatements, "group_held": &q.groupHeld,
 		"group_rows": &q.groupRows, "group_hashes": &q.groupHashes,
 		"save_progress": &q.saveProgress, "complete_through": &q.completeThrough,
-		"chunks": &q.chunks, "slices": &q.slices,
+		"latest_rates": &q.latestRates,
+		"chunks":       &q.chunks, "slices": &q.slices,
 		"reserve": &q.reserve, "reserved": &q.reserved, "keeps_statistics": &q.keepsStatistics,
 	} {
 		*into = render(name)

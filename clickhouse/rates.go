@@ -19,7 +19,7 @@ type Rate struct {
 }
 
 // InsertRates records exchange rates. A rate of a day and pair that has one
-// already takes its place in answers from then on; stored amounts do not change.
+// already goes before it in answers from then on; stored amounts do not change.
 func (s *Store) InsertRates(ctx context.Context, rates []Rate) error {
 	if len(rates) == 0 {
 		return nil
@@ -41,4 +41,22 @@ func (s *Store) InsertRates(ctx context.Context, rates []Rate) error {
 		return fmt.Errorf("inserting %d rates: %w", len(rates), classify(err))
 	}
 	return nil
+}
+
+// RatePair is what is known of a pair of currencies: its newest rate, and how many
+// days have one.
+type RatePair struct {
+	Base   string    `ch:"base"`
+	Quote  string    `ch:"quote"`
+	Days   int64     `ch:"days"`
+	First  time.Time `ch:"first"`
+	Last   time.Time `ch:"last"`
+	Rate   string    `ch:"rate"` // on Last
+	Source string    `ch:"source"`
+}
+
+// LatestRates lists the pairs in order of their currencies.
+func (s *Store) LatestRates(ctx context.Context) ([]RatePair, error) {
+	pairs, _, err := Select[RatePair](ctx, s, s.sql.latestRates)
+	return pairs, err
 }

@@ -39,6 +39,8 @@ var arrows = map[string][]string{
 		"connectors/native", "connectors/pulsora", "connectors/thrivestack", "connectors/trackly"},
 	"ingest/sink": {"ingest/revenue", "ingest/stream", "clickhouse"},
 	"analytics":   {"ingest/revenue", "clickhouse", "ingest/control"},
+	// Reads files, for the command that loads them.
+	"analytics/rates": {"clickhouse"},
 	// Connectors of one provider each: see allowedImports.
 	"connectors/*": {"ingest/revenue", "connectors"},
 	// Names them all, for those who wire them.

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -198,6 +200,17 @@ func checkCommands(t *testing.T, s *service) {
 	if output := s.revstream(exitOK, "workspaces", "list"); !strings.Contains(output, "demo") {
 		t.Errorf("workspaces list: %s", output)
 	}
+	published := filepath.Join(t.TempDir(), "eurofxref-hist.csv")
+	if err := os.WriteFile(published, []byte("Date,ISK,JPY,\n2026-03-13,144.50,163.10,\n2026-03-12,N/A,163.42,\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output := s.revstream(exitOK, "rates", "load", published); !strings.Contains(output, "3 rates loaded") {
+		t.Errorf("rates load: %s", output)
+	}
+	if output := s.revstream(exitOK, "rates", "list"); !regexp.MustCompile(`EUR +ISK +144\.5 +2026-03-13 +2026-03-13 +1 +ecb`).MatchString(output) {
+		t.Errorf("rates list: %s", output)
+	}
+	s.revstream(exitUsage, "rates", "load")
 	output := s.revstream(exitOK, "keys", "list", "--workspace", "demo")
 	if strings.Contains(output, s.demo[demoSecretKey]) {
 		t.Errorf("keys list shows a secret: %s", output)

@@ -59,7 +59,7 @@ func rootCommand() *cobra.Command {
 	addConfigFlags(root.PersistentFlags())
 	root.AddCommand(
 		runCommand(), ingestCommand(), sinkCommand(), queryCommand(), brokerCommand(), engineCommand(),
-		migrateCommand(), checkCommand(), rebuildCommand(),
+		migrateCommand(), checkCommand(), rebuildCommand(), ratesCommand(),
 		keysCommand(), workspacesCommand(), endpointsCommand(), deadLettersCommand(),
 		simulateCommand(),
 		configCommand(), versionCommand(), engineChildCommand(),
