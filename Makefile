@@ -1,7 +1,8 @@
 # revstream. `make` alone lists what there is.
 #
 # What is needed: Go, npm (for the embedded ClickHouse, 180 MB, once), and
-# nothing else. No target needs a network once its tools are there.
+# nothing else; for test-kafka also Java and Maven. No target needs a network once
+# its tools are there.
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -22,14 +23,18 @@ SEEDS        ?= 50
 FIRST_SEED   ?= 0
 ROUNDS       ?= 200
 SEED         ?=
+KAFKA_ROUNDS ?= 16
+KAFKA_EVENTS ?= 4000
 
 CACHE  := $(CURDIR)/.cache
 LINTER := $(CACHE)/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 ENGINE := clickhouse/embedded/node_modules/.package-lock.json
+KAFKA  := $(CACHE)/apache-kafka
+HARNESS := ingest/stream/apachekafka
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build ## Start everything on this machine, with embedded engines
@@ -57,6 +62,16 @@ sim: ## Simulate the sink with faults in virtual time (SEEDS=n, FIRST_SEED=n)
 .PHONY: chaos
 chaos: build ## Break real processes under traffic and compare to the cent (ROUNDS=n, SEED=n)
 	go run ./cmd/chaos -binary bin/revstream -rounds $(ROUNDS) $(if $(SEED),-seed $(SEED)) -report $(CACHE)/chaos.txt
+
+.PHONY: test-kafka
+test-kafka: $(ENGINE) $(KAFKA)/verified ## Run what talks to Kafka on Apache Kafka, and break its brokers (KAFKA_ROUNDS=n, KAFKA_EVENTS=n)
+	@export APACHE_KAFKA_JARS=$(KAFKA); \
+	{ go run ./cmd/apachekafka -- go test -v -count=1 -timeout 10m ./ingest ./ingest/control ./ingest/sink ./ingest/stream && \
+	  go run ./cmd/apachekafka -- go test -v -count=1 -timeout 20m -tags kafka ./cmd/revstream \
+		-failover-rounds $(KAFKA_ROUNDS) -failover-events $(KAFKA_EVENTS); \
+	} 2>&1 | tee $(CACHE)/test-kafka.log | awk '!/^ *(=== |--- PASS)|^PASS$$|: on the Kafka at / { print; fflush() }'
+	@if grep -E '^ *--- SKIP' $(CACHE)/test-kafka.log; then echo 'These tests were skipped, and no test may be.' >&2; exit 1; fi
+	@echo "$$(grep -c ': on the Kafka at ' $(CACHE)/test-kafka.log) tests had topics on Apache Kafka"
 
 .PHONY: race
 race: $(ENGINE) ## Run all tests with the race detector (needs a C compiler)
@@ -89,6 +104,22 @@ clean: ## Remove what was built (not data, not the engine)
 $(ENGINE): clickhouse/embedded/package.json clickhouse/embedded/package-lock.json
 	npm ci --prefix clickhouse/embedded --ignore-scripts --no-audit --no-fund
 	@touch $@
+
+# Maven resolves and fetches, from Maven Central or where its settings say; the list
+# says what must have come of it.
+$(KAFKA)/verified: $(HARNESS)/pom.xml $(HARNESS)/jars.sha256
+	@for tool in java mvn; do command -v $$tool > /dev/null || \
+		{ echo "make test-kafka needs Java 17 or newer and Maven, and there is no $$tool on the PATH." >&2; exit 1; }; done
+	rm -rf $(KAFKA) && mkdir -p $(KAFKA)
+	mvn --batch-mode --quiet --file $(HARNESS)/pom.xml dependency:copy-dependencies -DoutputDirectory=$(KAFKA)
+	cd $(KAFKA) && sha256sum --check --strict --quiet $(CURDIR)/$(HARNESS)/jars.sha256
+	@diff <(cd $(KAFKA) && ls *.jar) <(awk '{ print $$2 }' $(HARNESS)/jars.sha256) || { echo 'jars.sha256 is not the list of what Maven fetched.' >&2; exit 1; }
+	@touch $@
+
+.PHONY: kafka-lock
+kafka-lock: ## Write the checksums of Apache Kafka anew, after a change of its version
+	rm -rf $(KAFKA) && mvn --batch-mode --quiet --file $(HARNESS)/pom.xml dependency:copy-dependencies -DoutputDirectory=$(KAFKA)
+	cd $(KAFKA) && sha256sum *.jar > $(CURDIR)/$(HARNESS)/jars.sha256
 
 $(LINTER):
 	@mkdir -p $(CACHE)/bin

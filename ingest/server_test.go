@@ -203,11 +203,12 @@ func read(t *testing.T, answer *http.Response) response {
 // TestKafkaDown: nothing is a 4xx and nothing a 2xx while Kafka takes nothing.
 func TestKafkaDown(t *testing.T) {
 	s := start(t, settings{
+		fake:       true,
 		stream:     func(c *stream.Config) { c.ProduceTimeout, c.ReadTimeout = time.Second, time.Second },
 		connectors: []connectors.Connector{testProvider("test")},
 	})
 	s.messages()
-	s.cluster.Close()
+	s.fake.Close()
 	webhook := "/webhooks/test/" + s.keys.endpoint
 	for _, call := range [][3]string{
 		{"POST", "/v2/revenue", sale},

@@ -24,17 +24,18 @@ import (
 	"revstream/ingest"
 	"revstream/ingest/revenue"
 	"revstream/ingest/stream"
+	"revstream/ingest/stream/kafkatest"
 )
 
 // patience bounds every wait of a test; none is expected to come near it.
 const patience = 20 * time.Second
 
-// service is a whole ingest role on a Kafka-protocol broker in this process.
+// service is a whole ingest role on a Kafka of its own, or on the real one of this run.
 type service struct {
 	t        *testing.T
 	app      *fiber.App
 	server   *ingest.Server
-	cluster  *kfake.Cluster
+	fake     *kfake.Cluster // if it was asked for
 	stream   stream.Config
 	registry *prometheus.Registry
 	keys     keys
@@ -47,17 +48,18 @@ type settings struct {
 	connectors []connectors.Connector
 	now        func() time.Time
 	currency   string
+	// fake is for tests that take Kafka away or make it refuse.
+	fake bool
 }
 
 func start(t *testing.T, with settings) *service {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
+	s := &service{t: t, registry: prometheus.NewRegistry(), stream: stream.DefaultConfig()}
+	if with.fake {
+		s.fake = kafkatest.Fake(t, &s.stream)
+	} else {
+		kafkatest.Use(t, &s.stream)
 	}
-	t.Cleanup(cluster.Close)
-	s := &service{t: t, cluster: cluster, registry: prometheus.NewRegistry(), stream: stream.DefaultConfig()}
-	s.stream.Brokers = cluster.ListenAddrs()
 	s.stream.FetchWait = 50 * time.Millisecond
 	if with.stream != nil {
 		with.stream(&s.stream)
@@ -255,8 +257,8 @@ func (s *service) messages() {
 		expect(s.t, 201, `{"success":true,"registered":{"messages":3,"contacts":1,"offers":1,"short_links":1}}`)
 }
 
-// refuse makes the broker refuse everything written to the topic until undone.
+// refuse makes the fake broker refuse everything written to the topic until undone.
 func (s *service) refuse(topic string) (undo func()) {
-	fault := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.InvalidRecord, Count: -1})
+	fault := s.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.InvalidRecord, Count: -1})
 	return fault.Remove
 }

@@ -98,7 +98,7 @@ func TestThriveStackKeys(t *testing.T) {
 // TestThriveStackInterrupted: wherever a change is cut off, sending it again
 // completes it, and no fact is left that nothing can take back.
 func TestThriveStackInterrupted(t *testing.T) {
-	s := start(t, settings{})
+	s := start(t, settings{fake: true})
 	interrupted := func(topic string, call func() response) {
 		t.Helper()
 		mend := s.refuse(topic)

@@ -227,7 +227,7 @@ func TestTracklyIdempotencyKey(t *testing.T) {
 // TestTracklyAnswerNotKept: the money was published and then keeping the answer
 // failed, so the caller is asked to come back; that counts nothing either.
 func TestTracklyAnswerNotKept(t *testing.T) {
-	s := start(t, settings{})
+	s := start(t, settings{fake: true})
 	s.messages()
 	mend := s.refuse(s.stream.IdempotencyTopic)
 	if answer := s.post("/v2/revenue", sale, "Idempotency-Key", "order-1"); answer.status != 503 || answer.header.Get("Retry-After") == "" {

@@ -49,6 +49,9 @@ var arrows = map[string][]string{
 	"connectors/connectortest": {"ingest/revenue", "connectors"},
 	// For tests only.
 	"clickhouse/embedded/enginetest": {"clickhouse/embedded"},
+	"ingest/stream/apachekafka":      {},
+	"ingest/stream/kafkatest":        {},
+	"cmd/apachekafka":                {"ingest/stream/apachekafka", "ingest/stream/kafkatest"},
 	// Only talk to a running service, as any caller does.
 	"cmd/simulation": {"ingest/revenue"},
 	"cmd/chaos":      {"cmd/simulation"},
@@ -59,7 +62,7 @@ var arrows = map[string][]string{
 // is a change of one package.
 var confined = map[string][]string{
 	"github.com/gofiber/fiber":            {"ingest", "analytics", "cmd/revstream"},
-	"github.com/twmb/franz-go":            {"ingest/stream", "ingest/stream/embedded", "ingest/sink"},
+	"github.com/twmb/franz-go":            {"ingest/stream", "ingest/stream/embedded", "ingest/stream/apachekafka", "ingest/stream/kafkatest", "ingest/sink"},
 	"github.com/ClickHouse/clickhouse-go": {"clickhouse"},
 	"github.com/stripe/stripe-go":         {"connectors/stripe"},
 	"github.com/ebitengine/purego":        {"clickhouse/embedded"},

@@ -29,7 +29,7 @@ func TestDefaultConfigIsValid(t *testing.T) {
 }
 
 func TestWhileKafkaIsDown(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cluster, cfg := fakeKafka(t)
 	limits := DefaultConfig()
 	limits.MissTimeout = 500 * time.Millisecond
 	d, _ := node(t, cfg, WithConfig(limits))
@@ -58,7 +58,7 @@ func TestWhileKafkaIsDown(t *testing.T) {
 }
 
 func TestAudit(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	a, _ := node(t, cfg)
 	b, _ := node(t, cfg)
 	workspace(t, a, "acme")
@@ -103,7 +103,7 @@ func TestAudit(t *testing.T) {
 // Neither key text nor anything but its hash is written; nor does anything print
 // a signing secret.
 func TestSecretsStaySecret(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	var logged bytes.Buffer
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&logged), zap.DebugLevel))
 	d, table := node(t, cfg, WithLog(log))
@@ -140,7 +140,7 @@ func TestSecretsStaySecret(t *testing.T) {
 
 // A record that cannot be read takes away what it was about, and nothing else.
 func TestUnreadableRecords(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	d, table := node(t, cfg)
 	workspace(t, d, "acme")
 	key, text := newKey(t, d, NewKey{Workspace: "acme", Scopes: []Scope{ScopeRead}})
@@ -174,7 +174,7 @@ func TestUnreadableRecords(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	dir := t.TempDir()
 	table, err := stream.OpenTable(within(t), cfg, cfg.ControlTopic, dir, zap.NewNop(), nil)
 	if err != nil {

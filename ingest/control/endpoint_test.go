@@ -10,7 +10,7 @@ import (
 )
 
 func TestEndpoints(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	a, _ := node(t, cfg)
 	b, table := node(t, cfg)
 	workspace(t, a, "acme")
@@ -68,7 +68,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestEndpointValidation(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	limits := DefaultConfig()
 	limits.EndpointsPerWorkspaceMax, limits.KeysPerWorkspaceMax = 1, 1
 	d, _ := node(t, cfg, WithConfig(limits))

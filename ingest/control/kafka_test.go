@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"revstream/ingest/stream"
+	"revstream/ingest/stream/kafkatest"
 )
 
 // patience bounds every wait of a test; none is expected to come near it.
@@ -23,22 +24,32 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-func kafka(t *testing.T) (*kfake.Cluster, stream.Config) {
+// kafka is the configuration that leads to a Kafka, with its topics: a kfake of the
+// test's own, or the real one of this run.
+func kafka(t *testing.T) stream.Config {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
 	cfg := stream.DefaultConfig()
-	cfg.Brokers = cluster.ListenAddrs()
+	kafkatest.Use(t, &cfg)
+	return prepared(t, cfg)
+}
+
+// fakeKafka is kafka for tests that take it away or look into it.
+func fakeKafka(t *testing.T) (*kfake.Cluster, stream.Config) {
+	t.Helper()
+	cfg := stream.DefaultConfig()
+	cluster := kafkatest.Fake(t, &cfg)
+	return cluster, prepared(t, cfg)
+}
+
+func prepared(t *testing.T, cfg stream.Config) stream.Config {
+	t.Helper()
 	cfg.FetchWait = 100 * time.Millisecond
 	cfg.ProduceTimeout = 2 * time.Second
 	cfg.ReadTimeout = 2 * time.Second
 	if err := stream.EnsureTopics(within(t), cfg); err != nil {
 		t.Fatal(err)
 	}
-	return cluster, cfg
+	return cfg
 }
 
 // node opens the control plane as another node would, on its own disk.

@@ -18,7 +18,7 @@ import (
 
 // A key is good on every node at once, without the other node having read of it.
 func TestKeyOnOtherNode(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	a, _ := node(t, cfg)
 	b, _ := node(t, cfg)
 	workspace(t, a, "acme")
@@ -36,7 +36,7 @@ func TestKeyOnOtherNode(t *testing.T) {
 }
 
 func TestKeyStylesAndScopes(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	d, _ := node(t, cfg)
 	workspace(t, d, "acme")
 	write := []Scope{ScopeRevenueWrite}
@@ -82,7 +82,7 @@ func TestKeyStylesAndScopes(t *testing.T) {
 }
 
 func TestKeysEnd(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	var mu sync.Mutex
 	now := time.Now()
 	reg := prometheus.NewRegistry()
@@ -133,7 +133,7 @@ func TestKeysEnd(t *testing.T) {
 
 // Bad keys, however many, cost Kafka next to nothing.
 func TestBadKeys(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cluster, cfg := fakeKafka(t)
 	d, _ := node(t, cfg)
 	questions := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Observe: true, Count: -1})
 	for _, text := range []string{"", "x", "rsk_", "rsk_" + strings.Repeat("A", 32), "rsk_" + strings.Repeat("0", 33),
@@ -169,7 +169,7 @@ func TestBadKeys(t *testing.T) {
 }
 
 func TestTooManyMisses(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	limits := DefaultConfig()
 	limits.MissesWaitingMax = 1
 	d, _ := node(t, cfg, WithConfig(limits))

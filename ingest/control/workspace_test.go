@@ -7,7 +7,7 @@ import (
 )
 
 func TestWorkspaces(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	a, _ := node(t, cfg)
 	b, _ := node(t, cfg)
 	w, err := a.CreateWorkspace(within(t), tester, NewWorkspace{Slug: "acme", Name: "Acme Inc", Currency: "EUR", TimeZone: "Europe/Berlin"})
@@ -38,7 +38,7 @@ func TestWorkspaces(t *testing.T) {
 }
 
 func TestWorkspaceValidation(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	limits := DefaultConfig()
 	limits.WorkspacesMax = 1
 	d, _ := node(t, cfg, WithConfig(limits))

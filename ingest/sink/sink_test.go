@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
@@ -19,14 +18,15 @@ import (
 	"revstream/clickhouse/embedded/enginetest"
 	"revstream/ingest/revenue"
 	"revstream/ingest/stream"
+	"revstream/ingest/stream/kafkatest"
 )
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
-// rig is a broker and a store of a test's own.
+// rig is a Kafka and a store of a test's own.
 type rig struct {
-	cluster  *kfake.Cluster
 	config   stream.Config
+	group    string // of its sinks
 	store    *clickhouse.Store
 	producer *stream.Producer
 	log      *zap.Logger
@@ -35,13 +35,9 @@ type rig struct {
 func newRig(t testing.TB, engine *embedded.Engine, database string) *rig {
 	t.Helper()
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
 	config := stream.DefaultConfig()
-	config.Brokers, config.Partitions, config.ReplicationFactor, config.MinInsyncReplicas = cluster.ListenAddrs(), 4, 1, 1
+	group := kafkatest.Use(t, &config) + "sink"
+	config.Partitions, config.ReplicationFactor, config.MinInsyncReplicas = 4, 1, 1
 	if err := stream.EnsureTopics(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +46,7 @@ func newRig(t testing.TB, engine *embedded.Engine, database string) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = producer.Close(context.Background()) })
-	r := &rig{cluster: cluster, config: config, store: openStore(t, engine, database, log), producer: producer, log: log}
+	r := &rig{config: config, group: group, store: openStore(t, engine, database, log), producer: producer, log: log}
 	if err := r.store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +79,7 @@ func (r *rig) startWith(t testing.TB, config Config, store Store) (stop func()) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	config.Group = r.group
 	s, err := New(config, r.config.EventsTopic, opts, store, r.producer.Quarantine, prometheus.NewRegistry(), r.log)
 	if err != nil {
 		t.Fatal(err)

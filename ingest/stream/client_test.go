@@ -60,7 +60,7 @@ func TestTLS(t *testing.T) {
 	}
 	trusted := x509.NewCertPool()
 	trusted.AddCert(pair.Leaf)
-	_, cfg := bareKafka(t, kfake.TLS(&tls.Config{
+	_, cfg := bareFakeKafka(t, kfake.TLS(&tls.Config{
 		Certificates: []tls.Certificate{pair}, ClientCAs: trusted, ClientAuth: tls.RequireAndVerifyClientCert,
 	}))
 	cfg.TLS = TLS{Enabled: true, CAFile: certFile, CertFile: certFile, KeyFile: keyFile}

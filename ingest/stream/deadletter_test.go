@@ -24,7 +24,7 @@ func letters(t *testing.T, cfg Config) (list []DeadLetter) {
 }
 
 func TestDeadLetters(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	p := producer(t, cfg)
 	if got := letters(t, cfg); len(got) != 0 {
 		t.Fatalf("%v", got)
@@ -63,7 +63,7 @@ func TestDeadLetters(t *testing.T) {
 }
 
 func TestRetry(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	p := producer(t, cfg)
 	// A statement of a newer minor encoding, which now can be read: retried as it
 	// was, with what this version does not know.
@@ -94,7 +94,7 @@ func TestRetry(t *testing.T) {
 
 // A poison record larger than a letter can be must not block its partition.
 func TestQuarantineOfOversized(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	p := producer(t, cfg)
 	record := &kgo.Record{Topic: cfg.EventsTopic, Value: bytes.Repeat([]byte("x"), cfg.batchBytesMax()-100)}
 	d := NewDeadLetter(record, ReasonSyntax, errors.New(strings.Repeat("long ", 10_000)), time.Now())

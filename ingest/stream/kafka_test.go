@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
+
+	"revstream/ingest/stream/kafkatest"
 )
 
 // patience bounds every wait of a test; none is expected to come near it.
@@ -21,31 +23,60 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// kafka starts a Kafka-protocol broker on loopback, and the configuration that
-// leads to it, with its topics.
-func kafka(t *testing.T, opts ...kfake.Opt) (*kfake.Cluster, Config) {
+// kafka is the configuration that leads to a Kafka, with its topics: a kfake of the
+// test's own, or the real one of this run.
+func kafka(t *testing.T) Config {
 	t.Helper()
-	cluster, cfg := bareKafka(t, opts...)
+	cfg := bareKafka(t)
+	if err := EnsureTopics(within(t), cfg); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// bareKafka is kafka without topics.
+func bareKafka(t *testing.T) Config {
+	t.Helper()
+	cfg := DefaultConfig()
+	kafkatest.Use(t, &cfg)
+	return valid(t, cfg)
+}
+
+// fakeKafka is kafka for tests that break the protocol, which only a kfake lets them.
+func fakeKafka(t *testing.T) (*kfake.Cluster, Config) {
+	t.Helper()
+	cluster, cfg := bareFakeKafka(t)
 	if err := EnsureTopics(within(t), cfg); err != nil {
 		t.Fatal(err)
 	}
 	return cluster, cfg
 }
 
-func bareKafka(t *testing.T, opts ...kfake.Opt) (*kfake.Cluster, Config) {
+func bareFakeKafka(t *testing.T, opts ...kfake.Opt) (*kfake.Cluster, Config) {
 	t.Helper()
-	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
 	cfg := DefaultConfig()
-	cfg.Brokers = cluster.ListenAddrs()
+	cluster := kafkatest.Fake(t, &cfg, opts...)
+	return cluster, valid(t, cfg)
+}
+
+func valid(t *testing.T, cfg Config) Config {
+	t.Helper()
 	cfg.FetchWait = 100 * time.Millisecond
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	return cluster, cfg
+	return cfg
+}
+
+// administer is for what an operator does to topics.
+func administer(t *testing.T, cfg Config) *kadm.Client {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return kadm.NewClient(client)
 }
 
 func producer(t *testing.T, cfg Config) *Producer {
@@ -86,12 +117,7 @@ func consume(t *testing.T, cfg Config, topic string, count int) []*kgo.Record {
 // written is how many records a topic has ever been given.
 func written(t *testing.T, cfg Config, topic string) (total int64) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(within(t), topic)
+	ends, err := administer(t, cfg).ListEndOffsets(within(t), topic)
 	if err != nil {
 		t.Fatal(err)
 	}

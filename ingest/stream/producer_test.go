@@ -21,7 +21,7 @@ import (
 )
 
 func TestPublish(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	p := producer(t, cfg)
 	var sent []revenue.Event
 	for i := range 100 {
@@ -69,7 +69,7 @@ func TestPublish(t *testing.T) {
 // The partition of a key is part of stored coordinates. These were computed by
 // Kafka's own murmur2 rule; a change would move every group.
 func TestPartitionsArePinned(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cfg := kafka(t)
 	p := producer(t, cfg)
 	e := payment()
 	place := map[string]int32{}
@@ -91,17 +91,14 @@ func TestPartitionsArePinned(t *testing.T) {
 		}
 	}
 	// Someone adds partitions under the running producer.
-	grow := kmsg.NewPtrCreatePartitionsRequest()
-	topic := kmsg.NewCreatePartitionsRequestTopic()
-	topic.Topic, topic.Count = cfg.EventsTopic, 7
-	grow.Topics = append(grow.Topics, topic)
-	grow.TimeoutMillis = 1000
-	if _, err := grow.RequestWith(within(t), p.client); err != nil {
-		t.Fatal(err)
+	admin := administer(t, cfg)
+	if grown, err := admin.UpdatePartitions(within(t), 7, cfg.EventsTopic); err != nil || grown.Error() != nil {
+		t.Fatal(err, grown.Error())
 	}
-	if got := len(cluster.PartitionInfos(cfg.EventsTopic)); got != 7 {
-		t.Fatalf("%d partitions", got)
-	}
+	eventually(t, "there are 7 partitions", func() bool {
+		topics, err := admin.ListTopics(within(t), cfg.EventsTopic)
+		return err == nil && len(topics[cfg.EventsTopic].Partitions) == 7
+	})
 	p.client.ForceMetadataRefresh()
 	fresh := producer(t, cfg) // knows the new count from its first request
 	p = fresh
@@ -138,7 +135,7 @@ func murmurPartition(key string, partitions uint32) int32 {
 }
 
 func TestPublishRejects(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	cfg.RecordBytesMax = 2000
 	reg := prometheus.NewRegistry()
 	p, err := NewProducer(cfg, reg, zap.NewNop())
@@ -186,7 +183,7 @@ func TestPublishRejects(t *testing.T) {
 }
 
 func TestPublishBusy(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cluster, cfg := fakeKafka(t)
 	cfg.ProduceTimeout = time.Second
 	cfg.InFlightRecordsMax = 1000
 	p := producer(t, cfg)
@@ -238,7 +235,7 @@ func stall(t *testing.T, cluster *kfake.Cluster) (release func()) {
 }
 
 func TestPublishPartialFailure(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cluster, cfg := fakeKafka(t)
 	cfg.ProduceTimeout = time.Second
 	p := producer(t, cfg)
 	a, b := payment(), payment()
@@ -261,7 +258,7 @@ func TestPublishPartialFailure(t *testing.T) {
 }
 
 func TestPublishWhileKafkaIsDown(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cluster, cfg := fakeKafka(t)
 	cluster.Close()
 	cfg.ProduceTimeout = time.Second
 	p := producer(t, cfg)
@@ -275,7 +272,7 @@ func TestPublishWhileKafkaIsDown(t *testing.T) {
 }
 
 func TestPublishConcurrently(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	p := producer(t, cfg)
 	var group sync.WaitGroup
 	failures := make(chan error, 64)

@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -68,7 +70,7 @@ func contents(t *testing.T, table *Table, prefix string) map[string]string {
 }
 
 func TestTablePutAndGet(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	table := openTable(t, cfg, t.TempDir())
 	if got := get(t, table, "a"); got != "-" {
 		t.Fatalf("empty table: %s", got)
@@ -96,7 +98,7 @@ func TestTablePutAndGet(t *testing.T) {
 }
 
 func TestTableRange(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	table := openTable(t, cfg, t.TempDir())
 	for _, key := range []string{"a/2", "a/1", "b/1", "a", "a\xff", "a/\xff\xff"} {
 		put(t, table, key, "of "+key)
@@ -118,7 +120,7 @@ func TestTableRange(t *testing.T) {
 
 // What one node has written, another sees at once if it asks for the latest.
 func TestTableOfTwoNodes(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	a, b := openTable(t, cfg, t.TempDir()), openTable(t, cfg, t.TempDir())
 	for i := range 100 {
 		want := fmt.Sprint(i)
@@ -139,9 +141,15 @@ func TestTableOfTwoNodes(t *testing.T) {
 // Writers and readers on both nodes: whoever reads the latest after a write was
 // acknowledged reads it or a later one, and barriers are shared.
 func TestTableConcurrently(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cfg := kafka(t)
 	nodes := []*Table{openTable(t, cfg, t.TempDir()), openTable(t, cfg, t.TempDir())}
-	questions := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Observe: true, Count: -1})
+	var questions atomic.Int64
+	for _, node := range nodes {
+		node.barrier.ask = func() (int64, error) {
+			questions.Add(1)
+			return node.end()
+		}
+	}
 	ctx := within(t)
 	var group sync.WaitGroup
 	failures := make(chan error, 32)
@@ -174,7 +182,7 @@ func TestTableConcurrently(t *testing.T) {
 		t.Fatal(err)
 	default:
 	}
-	if asked, reads := questions.Hits(), 4*rounds*readers; asked > reads/2 {
+	if asked, reads := questions.Load(), int64(4*rounds*readers); asked > reads/2 {
 		t.Errorf("%d questions for %d reads: barriers are not shared", asked, reads)
 	}
 	if a, b := contents(t, nodes[0], ""), contents(t, nodes[1], ""); !maps.Equal(a, b) {
@@ -229,7 +237,7 @@ func TestBarrierAsksAfterArrival(t *testing.T) {
 }
 
 func TestTableRestart(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	dir := t.TempDir()
 	table := openTable(t, cfg, dir)
 	for i := range 50 {
@@ -262,17 +270,15 @@ func TestTableRestart(t *testing.T) {
 }
 
 func TestTableIsRebuilt(t *testing.T) {
-	for reason, spoil := range map[string]func(*testing.T, *kfake.Cluster, Config, string){
-		"another_topic": func(t *testing.T, cluster *kfake.Cluster, cfg Config, _ string) {
-			if err := cluster.DeleteTopic(cfg.MessagesTopic); err != nil {
-				t.Fatal(err)
-			}
+	for reason, spoil := range map[string]func(*testing.T, Config, string){
+		"another_topic": func(t *testing.T, cfg Config, _ string) {
+			deleteTopic(t, cfg, cfg.MessagesTopic)
 			if err := EnsureTopics(within(t), cfg); err != nil {
 				t.Fatal(err)
 			}
 			put(t, openTable(t, cfg, t.TempDir()), "new", "topic")
 		},
-		"damaged": func(t *testing.T, _ *kfake.Cluster, _ Config, folder string) {
+		"damaged": func(t *testing.T, _ Config, folder string) {
 			files, err := filepath.Glob(filepath.Join(folder, "*.sst"))
 			if err != nil || len(files) == 0 {
 				t.Fatalf("%v, %v", files, err)
@@ -283,21 +289,19 @@ func TestTableIsRebuilt(t *testing.T) {
 				}
 			}
 		},
-		"absent": func(t *testing.T, _ *kfake.Cluster, _ Config, folder string) {
+		"absent": func(t *testing.T, _ Config, folder string) {
 			if err := os.RemoveAll(folder); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"topic_trimmed": func(t *testing.T, cluster *kfake.Cluster, cfg Config, _ string) {
+		"topic_trimmed": func(t *testing.T, cfg Config, _ string) {
 			put(t, openTable(t, cfg, t.TempDir()), "new", "topic")
 			put(t, openTable(t, cfg, t.TempDir()), "last", "record")
-			if err := cluster.DeleteRecords(cfg.MessagesTopic, 0, 3); err != nil {
-				t.Fatal(err)
-			}
+			trim(t, cfg, cfg.MessagesTopic, 3)
 		},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			cluster, cfg := kafka(t)
+			cfg := kafka(t)
 			dir := t.TempDir()
 			table := openTable(t, cfg, dir)
 			put(t, table, "a", "1")
@@ -305,7 +309,7 @@ func TestTableIsRebuilt(t *testing.T) {
 			if err := table.Close(); err != nil {
 				t.Fatal(err)
 			}
-			spoil(t, cluster, cfg, filepath.Join(dir, cfg.MessagesTopic))
+			spoil(t, cfg, filepath.Join(dir, cfg.MessagesTopic))
 			again := openTable(t, cfg, dir)
 			if got := testutil.ToFloat64(again.metrics.rebuilds.WithLabelValues(reason)); got != 1 {
 				t.Errorf("rebuilds{reason=%s} is %v", reason, got)
@@ -314,6 +318,26 @@ func TestTableIsRebuilt(t *testing.T) {
 			if a, b := contents(t, again, ""), contents(t, fresh, ""); !maps.Equal(a, b) || len(a) == 0 {
 				t.Errorf("rebuilt %v, fresh %v", a, b)
 			}
+		})
+	}
+}
+
+// trim deletes the records of a compacted topic before an offset, as an operator may
+// who is out of disk. Kafka wants to be told first that they may be deleted.
+func trim(t *testing.T, cfg Config, topic string, offset int64) {
+	t.Helper()
+	admin := administer(t, cfg)
+	for _, policy := range []string{"compact,delete", "compact"} {
+		change := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &policy}}
+		if altered, err := admin.AlterTopicConfigs(within(t), change, topic); err != nil || altered[0].Err != nil {
+			t.Fatal(err, altered)
+		}
+		if policy == "compact" {
+			continue
+		}
+		eventually(t, "records may be deleted", func() bool {
+			trimmed, err := admin.DeleteRecords(within(t), kadm.Offsets{topic: {onlyPartition: {Topic: topic, At: offset}}})
+			return err == nil && trimmed.Error() == nil
 		})
 	}
 }
@@ -348,7 +372,7 @@ func TestMarkUnfit(t *testing.T) {
 }
 
 func TestTableWatch(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	a, b := openTable(t, cfg, t.TempDir()), openTable(t, cfg, t.TempDir())
 	put(t, a, "x", "1")
 	put(t, a, "y", "1")
@@ -381,7 +405,7 @@ func TestTableWatch(t *testing.T) {
 }
 
 func TestTableWhileKafkaIsDown(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cluster, cfg := fakeKafka(t)
 	cfg.ReadTimeout, cfg.ProduceTimeout = 500*time.Millisecond, time.Second
 	table := openTable(t, cfg, t.TempDir())
 	put(t, table, "a", "1")
@@ -412,7 +436,7 @@ func TestTableWhileKafkaIsDown(t *testing.T) {
 }
 
 func TestTableOfLostTopicSaysSo(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cluster, cfg := fakeKafka(t)
 	table := openTable(t, cfg, t.TempDir())
 	put(t, table, "a", "1")
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: cfg.MessagesTopic, Err: kerr.OffsetOutOfRange, Count: -1})
@@ -429,7 +453,7 @@ func TestTableOfLostTopicSaysSo(t *testing.T) {
 }
 
 func TestTableExpire(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	table := openTable(t, cfg, t.TempDir())
 	for i := range 5 {
 		put(t, table, fmt.Sprint(i), "x")

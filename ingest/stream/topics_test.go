@@ -13,21 +13,22 @@ import (
 )
 
 func TestEnsureTopics(t *testing.T) {
-	cluster, cfg := kafka(t)
-	events := cluster.TopicInfo(cfg.EventsTopic)
+	cfg := kafka(t)
+	events := settings(t, cfg, cfg.EventsTopic)
 	for name, want := range map[string]string{
 		"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "min.insync.replicas": "1",
 	} {
-		if got := events.Configs[name]; got == nil || *got != want {
-			t.Errorf("events: %s is %v, want %s", name, got, want)
+		if got := events[name]; got != want {
+			t.Errorf("events: %s is %q, want %s", name, got, want)
 		}
 	}
-	if got := len(cluster.PartitionInfos(cfg.EventsTopic)); got != 4 {
-		t.Errorf("events has %d partitions", got)
+	topics, err := administer(t, cfg).ListTopics(within(t), cfg.EventsTopic)
+	if got := len(topics[cfg.EventsTopic].Partitions); err != nil || got != 4 {
+		t.Errorf("events has %d partitions, %v", got, err)
 	}
 	for _, topic := range append(cfg.tableTopics(), cfg.DeadLettersTopic) {
-		if got := cluster.TopicInfo(topic).Configs["cleanup.policy"]; got == nil || *got != "compact" {
-			t.Errorf("%s: cleanup.policy is %v", topic, got)
+		if got := settings(t, cfg, topic)["cleanup.policy"]; got != "compact" {
+			t.Errorf("%s: cleanup.policy is %q", topic, got)
 		}
 	}
 	if err := EnsureTopics(within(t), cfg); err != nil {
@@ -37,6 +38,20 @@ func TestEnsureTopics(t *testing.T) {
 	if err := EnsureTopics(within(t), cfg); !errors.Is(err, ErrTopic) || !strings.Contains(err.Error(), "4 partitions and 8") {
 		t.Errorf("another partition count: %v", err)
 	}
+}
+
+// settings are those of a topic, by name.
+func settings(t *testing.T, cfg Config, topic string) map[string]string {
+	t.Helper()
+	described, err := administer(t, cfg).DescribeTopicConfigs(within(t), topic)
+	if err != nil || len(described) != 1 || described[0].Err != nil {
+		t.Fatalf("settings of %s: %+v, %v", topic, described, err)
+	}
+	values := map[string]string{}
+	for _, config := range described[0].Configs {
+		values[config.Key] = config.MaybeValue()
+	}
+	return values
 }
 
 func TestEnsureTopicsRefusesPolicies(t *testing.T) {
@@ -51,8 +66,9 @@ func TestEnsureTopicsRefusesPolicies(t *testing.T) {
 		"table deleted by age": {func(c Config) string { return c.ControlTopic }, 1, "compact,delete"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster, cfg := bareKafka(t)
-			if err := cluster.CreateTopic(c.topic(cfg), c.partitions, map[string]string{"cleanup.policy": c.policy}); err != nil {
+			cfg := bareKafka(t)
+			policy := map[string]*string{"cleanup.policy": &c.policy}
+			if _, err := administer(t, cfg).CreateTopic(within(t), c.partitions, 1, policy, c.topic(cfg)); err != nil {
 				t.Fatal(err)
 			}
 			if err := EnsureTopics(within(t), cfg); !errors.Is(err, ErrTopic) {
@@ -63,7 +79,7 @@ func TestEnsureTopicsRefusesPolicies(t *testing.T) {
 }
 
 func TestTopicID(t *testing.T) {
-	cluster, cfg := kafka(t)
+	cfg := kafka(t)
 	first, err := TopicID(within(t), cfg, cfg.EventsTopic)
 	if err != nil || len(first) != 22 {
 		t.Fatalf("%q, %v", first, err)
@@ -71,9 +87,7 @@ func TestTopicID(t *testing.T) {
 	if again, _ := TopicID(within(t), cfg, cfg.EventsTopic); again != first {
 		t.Errorf("%s, then %s", first, again)
 	}
-	if err := cluster.DeleteTopic(cfg.EventsTopic); err != nil {
-		t.Fatal(err)
-	}
+	deleteTopic(t, cfg, cfg.EventsTopic)
 	if _, err := TopicID(within(t), cfg, cfg.EventsTopic); !errors.Is(err, ErrTopic) {
 		t.Errorf("absent: %v", err)
 	}
@@ -83,17 +97,30 @@ func TestTopicID(t *testing.T) {
 	if second, err := TopicID(within(t), cfg, cfg.EventsTopic); err != nil || second == first {
 		t.Errorf("made anew: %q, %v", second, err)
 	}
-	cluster.Close()
+	cfg.Brokers = []string{"127.0.0.1:1"} // nobody's
 	cfg.ReadTimeout = 200 * time.Millisecond
 	if _, err := TopicID(within(t), cfg, cfg.EventsTopic); !errors.Is(err, ErrBusy) {
 		t.Errorf("kafka down: %v", err)
 	}
 }
 
+// deleteTopic deletes a topic and waits until it is gone.
+func deleteTopic(t *testing.T, cfg Config, topic string) {
+	t.Helper()
+	admin := administer(t, cfg)
+	if deleted, err := admin.DeleteTopics(within(t), topic); err != nil || deleted.Error() != nil {
+		t.Fatal(err, deleted.Error())
+	}
+	eventually(t, topic+" is gone", func() bool {
+		topics, err := admin.ListTopics(within(t), topic)
+		return err == nil && !topics.Has(topic)
+	})
+}
+
 func TestSASL(t *testing.T) {
 	for _, mechanism := range []string{MechanismPlain, MechanismScramSHA256, MechanismScramSHA512} {
 		t.Run(mechanism, func(t *testing.T) {
-			_, cfg := bareKafka(t, kfake.EnableSASL(), kfake.Superuser(strings.ToUpper(mechanism), "revstream", "secret"))
+			_, cfg := bareFakeKafka(t, kfake.EnableSASL(), kfake.Superuser(strings.ToUpper(mechanism), "revstream", "secret"))
 			cfg.SASL = SASL{Mechanism: mechanism, User: "revstream", Password: "secret"}
 			if err := EnsureTopics(within(t), cfg); err != nil {
 				t.Fatal(err)
@@ -108,7 +135,7 @@ func TestSASL(t *testing.T) {
 }
 
 func TestConsumerOpts(t *testing.T) {
-	_, cfg := kafka(t)
+	cfg := kafka(t)
 	e := payment()
 	if err := producer(t, cfg).Publish(within(t), e); err != nil {
 		t.Fatal(err)
