@@ -37,6 +37,12 @@ type call struct {
 
 // send returns the answer's status and body.
 func (c client) send(call call) (status int, answer []byte, err error) {
+	status, _, answer, err = c.exchange(call)
+	return status, answer, err
+}
+
+// exchange is send with the header of the answer.
+func (c client) exchange(call call) (status int, header http.Header, answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	path := call.path
@@ -46,7 +52,7 @@ func (c client) send(call call) (status int, answer []byte, err error) {
 	}
 	request, err := http.NewRequestWithContext(ctx, call.method, path, bytes.NewReader([]byte(call.body)))
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	request.Close = elsewhere // the engine may be another by the next call
 	request.Header.Set("X-Api-Key", c.secret)
@@ -56,11 +62,11 @@ func (c client) send(call call) (status int, answer []byte, err error) {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, err = io.ReadAll(response.Body)
-	return response.StatusCode, answer, err
+	return response.StatusCode, response.Header, answer, err
 }
 
 func (c client) get(path string) (int, []byte, error) {

@@ -18,48 +18,22 @@ import (
 func TestRolesApart(t *testing.T) {
 	t.Parallel()
 	whole := startService(t, t.TempDir())
-	place, err := loadPlaces(whole.folder)
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder := t.TempDir()
 	at := map[string]string{}
 	var processes []*exec.Cmd
 	for _, role := range []string{"ingest", "sink", "query"} {
-		at[role] = freeAddr(t)
-		command := exec.Command(binary, role)
-		output := &lockedBuffer{}
-		command.Stdout, command.Stderr = output, output
-		command.Env = append(serviceEnvironment(folder, at[role]),
-			"REVSTREAM_KAFKA_BROKERS="+place.Kafka[0], "REVSTREAM_CLICKHOUSE_ADDRESSES="+place.ClickHouse[0],
-			"REVSTREAM_CLICKHOUSE_USER="+place.ClickHouseUser, "REVSTREAM_CLICKHOUSE_PASSWORD="+place.ClickHousePasswd)
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		processes = append(processes, command)
-		t.Cleanup(func() {
-			_ = command.Process.Kill()
-			_ = command.Wait()
-			if t.Failed() {
-				t.Logf("output of revstream %s:\n%s", role, output)
-			}
-		})
+		var process *exec.Cmd
+		process, at[role] = whole.startRole(role, folder)
+		processes = append(processes, process)
 	}
 	for role, addr := range at {
-		whole.await(role+" to be ready", 30*time.Second, func() error {
-			status, body, err := whole.client.send(call{method: http.MethodGet, path: "http://" + addr + "/readyz/" + role})
-			if err != nil || status != http.StatusOK {
-				return fmt.Errorf("%d %s %w", status, body, err)
-			}
-			return nil
-		})
+		whole.awaitRole(role, addr)
 	}
 	accepting, answering := whole.client, whole.client
 	accepting.url, answering.url = "http://"+at["ingest"], "http://"+at["query"]
 	p := startPayer(accepting)
 	p.until(whole, 500)
-	p.stop.Store(true)
-	p.group.Wait()
+	p.end()
 	whole.awaitSummary(answering, revenueSummary{
 		Currency: "USD", GrossRevenueCents: p.cents.Load(), NetRevenueCents: p.cents.Load(),
 		PurchaseCount: p.accepted.Load(), PositiveChargeCount: p.accepted.Load(),
@@ -79,15 +53,55 @@ func TestRolesApart(t *testing.T) {
 	whole.stop()
 }
 
+// startRole runs one role as a process on the engines of the service, and returns
+// where it answers.
+func (s *service) startRole(role, folder string) (process *exec.Cmd, addr string) {
+	s.t.Helper()
+	place, err := loadPlaces(s.folder)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	addr = freeAddr(s.t)
+	process = exec.Command(binary, role)
+	output := &lockedBuffer{}
+	process.Stdout, process.Stderr = output, output
+	process.Env = append(serviceEnvironment(folder, addr), s.kafka...)
+	process.Env = append(process.Env,
+		"REVSTREAM_KAFKA_BROKERS="+strings.Join(place.Kafka, ","), "REVSTREAM_CLICKHOUSE_ADDRESSES="+place.ClickHouse[0],
+		"REVSTREAM_CLICKHOUSE_USER="+place.ClickHouseUser, "REVSTREAM_CLICKHOUSE_PASSWORD="+place.ClickHousePasswd)
+	if err := process.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		_ = process.Process.Kill()
+		_ = process.Wait()
+		if s.t.Failed() {
+			s.t.Logf("output of revstream %s:\n%s", role, output)
+		}
+	})
+	return process, addr
+}
+
+// awaitRole waits until the process at the address is ready for its role.
+func (s *service) awaitRole(role, addr string) {
+	s.t.Helper()
+	s.await(role+" to be ready", 30*time.Second, func() error {
+		status, body, err := s.client.send(call{method: http.MethodGet, path: "http://" + addr + "/readyz/" + role})
+		if err != nil || status != http.StatusOK {
+			return fmt.Errorf("%d %s %w", status, body, err)
+		}
+		return nil
+	})
+}
+
 // checkStored wants nothing to differ and everything that was accepted to be
-// stored and committed.
-func (s *service) checkStored() {
+// stored and committed. It returns how many records there are.
+func (s *service) checkStored() (records int64) {
 	s.t.Helper()
 	var outcome checkOutcome
 	if err := json.Unmarshal([]byte(s.revstream(exitOK, "check", "--wait", "20s", "--json")), &outcome); err != nil {
 		s.t.Fatal(err)
 	}
-	records := int64(0)
 	for _, slice := range outcome.Slices {
 		records += slice.End
 		if slice.End > 0 && (slice.Stored != slice.End || slice.Committed != slice.End) {
@@ -97,6 +111,7 @@ func (s *service) checkStored() {
 	if records == 0 || outcome.Rows == 0 {
 		s.t.Errorf("check compared %d rows and %d records", outcome.Rows, records)
 	}
+	return records
 }
 
 // TestRolesNeedEngines says what a role by itself lacks, before anything starts.

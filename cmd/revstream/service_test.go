@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"revstream/ingest/stream/kafkatest"
 )
 
 // binary is the program under test, built once by TestMain.
@@ -36,18 +38,27 @@ func testMain(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building the binary: %v\n%s", err, output)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	for _, end := range atEnd {
+		end()
+	}
+	return code
 }
+
+// atEnd ends what several tests have shared.
+var atEnd []func()
 
 // service is one `revstream run` as a process, with everything real.
 type service struct {
 	t       testing.TB
 	folder  string
+	kafka   []string // environment that leads to a real Kafka, if there is one
 	command *exec.Cmd
 	output  *lockedBuffer
 	exited  chan struct{}
-	demo    map[string]string
-	client  client // of the workspace demo
+	url     string
+	demo    map[string]string // demo.env; on a real Kafka there is none
+	client  client            // of the workspace demo
 	stopped bool
 }
 
@@ -69,12 +80,43 @@ func (b *lockedBuffer) String() string {
 	return b.buffer.String()
 }
 
-// startService runs the binary on the folder and waits until it is ready.
+// startService runs the binary on the folder and waits until it is ready. It has its
+// own Kafka, or topics of its own on the real one of this run.
 func startService(t testing.TB, folder string) *service {
 	t.Helper()
-	s := &service{t: t, folder: folder, output: &lockedBuffer{}, exited: make(chan struct{})}
+	return startServiceOn(t, folder, realKafka(folder))
+}
+
+// realKafka is the environment that leads a process to the real Kafka of this run,
+// if there is one: to topics and a group that belong to the folder.
+func realKafka(folder string) []string {
+	if kafkatest.Real() == nil {
+		return nil
+	}
+	return kafkaEnvironment(kafkatest.Real(), folder)
+}
+
+// kafkaEnvironment leads a process to brokers, and has the group notice the death of
+// a member as soon as Kafka allows: it takes 45 s by default.
+func kafkaEnvironment(brokers []string, folder string) []string {
+	prefix := filepath.Base(filepath.Dir(folder)) + "-" + filepath.Base(folder) + "." // as of t.TempDir
+	variables := []string{
+		"REVSTREAM_KAFKA_BROKERS=" + strings.Join(brokers, ","), "REVSTREAM_SINK_GROUP=" + prefix + "sink",
+		"REVSTREAM_SINK_SESSION_TIMEOUT=6s", "REVSTREAM_KAFKA_HEARTBEAT_INTERVAL=1s",
+	}
+	for _, topic := range []string{"EVENTS", "DEAD_LETTERS", "CONTROL", "MESSAGES", "TRANSACTIONS", "IDEMPOTENCY"} {
+		variables = append(variables, "REVSTREAM_KAFKA_"+topic+"_TOPIC="+prefix+strings.ToLower(topic))
+	}
+	return variables
+}
+
+// startServiceOn is startService with more of an environment.
+func startServiceOn(t testing.TB, folder string, kafka []string) *service {
+	t.Helper()
+	s := &service{t: t, folder: folder, kafka: kafka, output: &lockedBuffer{}, exited: make(chan struct{})}
 	s.command = exec.Command(binary, "run")
 	s.command.Env = append(serviceEnvironment(folder, freeAddr(t)), "REVSTREAM_LOG_LEVEL=debug", "REVSTREAM_LOG_ACCESS_PER_SECOND_MAX=1")
+	s.command.Env = append(s.command.Env, kafka...)
 	s.command.Stdout, s.command.Stderr = s.output, s.output
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)
@@ -97,25 +139,47 @@ func startService(t testing.TB, folder string) *service {
 			t.Fatalf("revstream ended at its start:\n%s", s.output)
 		default:
 		}
-		demo, err := readDemoFile(folder)
-		if err != nil || demo[demoURL] == "" {
-			return fmt.Errorf("no demo file yet: %w", err)
+		place, err := loadPlaces(folder)
+		if err != nil {
+			return err
 		}
-		if !strings.Contains(s.output.String(), demo[demoURL]) {
-			return fmt.Errorf("the demo file is of an earlier start")
+		if place.PID != s.command.Process.Pid {
+			return errors.New("the places are of an earlier start")
 		}
-		s.demo = demo
-		s.client = client{
-			t: t, url: demo[demoURL], secret: demo[demoSecretKey], workspace: "demo",
-			stripeEndpoint: demo[demoStripeEndpoint], stripeSecret: demo[demoStripeSecret],
-		}
-		status, body, err := s.client.get("/readyz")
+		s.url = place.URL
+		status, body, err := client{t: t, url: s.url}.get("/readyz")
 		if err != nil || status != http.StatusOK {
 			return fmt.Errorf("/readyz: %d %s %w", status, body, err)
 		}
 		return nil
 	})
+	s.enter()
 	return s
+}
+
+// enter finds the keys of the workspace demo. On a Kafka of somebody's, which
+// revstream puts no workspace in by itself, they are made as an operator makes them.
+func (s *service) enter() {
+	s.t.Helper()
+	if len(s.kafka) > 0 {
+		if !strings.Contains(s.revstream(exitOK, "workspaces", "list"), demoWorkspace) {
+			s.revstream(exitOK, "workspaces", "create", demoWorkspace, "--currency", "USD")
+		}
+		s.client = s.newKeys(demoWorkspace)
+		return
+	}
+	demo, err := readDemoFile(s.folder)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if demo[demoURL] != s.url {
+		s.t.Fatalf("demo.env names the address %q, not %q", demo[demoURL], s.url)
+	}
+	s.demo = demo
+	s.client = client{
+		t: s.t, url: s.url, secret: demo[demoSecretKey], workspace: demoWorkspace,
+		stripeEndpoint: demo[demoStripeEndpoint], stripeSecret: demo[demoStripeSecret],
+	}
 }
 
 // serviceEnvironment has nothing of revstream's from the tester's own shell.
