@@ -142,6 +142,25 @@ func (f *fixture) write(events ...revenue.Event) {
 	f.writeBeyond(nil, events)
 }
 
+// say stores the statements themselves, of which write stores what they come to.
+func (f *fixture) say(events ...revenue.Event) {
+	f.t.Helper()
+	var statements []clickhouse.Statement
+	for _, event := range events {
+		encoded, err := json.Marshal(event)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		slice := int32(clickhouse.GroupHash(event.GroupKey()) % slicesCount)
+		f.offset++
+		statements = append(statements, clickhouse.Statement{Event: &event, Encoded: encoded, Position: clickhouse.Position{
+			TopicID: "topic", Slice: slice, Epoch: f.epochs[slice].Epoch, Offset: f.offset}})
+	}
+	if err := f.store.InsertStatements(context.Background(), statements); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // writeMissing stores what the statements come to beyond what is there.
 func (f *fixture) writeMissing(events []revenue.Event) {
 	f.t.Helper()

@@ -2,7 +2,6 @@ package analytics
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -49,11 +48,7 @@ func ParseSeriesQuery(raw string, now time.Time, zone *time.Location, config Con
 		return SeriesQuery{}, err
 	}
 	p := parser{values: values}
-	for name := range values {
-		if !slices.Contains(seriesParameters, name) {
-			p.fail(clip(name), "is not one of %s", strings.Join(seriesParameters, ", "))
-		}
-	}
+	p.only(seriesParameters)
 	query := SeriesQuery{
 		WorkspaceSlug: p.slug(),
 		Zone:          p.zone(zone),

@@ -81,6 +81,16 @@ func TestOpenAPIHasTheParameters(t *testing.T) {
 	if !slices.Equal(series, seriesParameters) {
 		t.Errorf("parameters of series: %v", series)
 	}
+	var explain []string
+	for _, parameter := range document.Paths.Find(PathExplain).Get.Parameters {
+		explain = append(explain, parameter.Value.Name)
+		if parameter.Value.Name == "limit" && *parameter.Value.Schema.Value.Max != explainLimitMax {
+			t.Errorf("limit of /v1/explain: %v", *parameter.Value.Schema.Value.Max)
+		}
+	}
+	if !slices.Equal(explain, explainParameters) {
+		t.Errorf("parameters of /v1/explain: %v", explain)
+	}
 	// The summary's members are the contract's, in its order, and one of ours.
 	summary := reflect.TypeFor[Summary]()
 	var fields []string
@@ -106,6 +116,9 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 		"/revenue?workspaceSlug=acme&eventTypes=dispute", "/revenue?workspaceSlug=acme&page=0", "/revenue?workspaceSlug=nobody",
 		"/v1/metrics/revenue?" + range2026 + "&interval=month", "/v1/metrics/refunds?" + range2026 + "&interval=week&timeZone=Asia/Kolkata",
 		"/v1/metrics/mrr?" + range2026, "/v1/metrics/mrr?" + range2026 + "&interval=x", "/v1/metrics/revenue?workspaceSlug=globex",
+		"/v1/metrics/mrr?" + range2026 + "&asOf=2026-02-03", "/revenue?" + range2026 + "&asOf=2026-02-03",
+		"/v1/explain?workspaceSlug=acme&figure=mrrCents&limit=2", "/v1/explain?" + range2026 + "&figure=refundCents&asOf=2026-03-01&changedSince=2026-02-01",
+		"/v1/explain?workspaceSlug=acme&figure=refundRate", "/v1/explain?workspaceSlug=acme&figure=luck",
 	} {
 		request := httptest.NewRequest(http.MethodGet, target, nil)
 		request.Header.Set("X-Api-Key", readKey)

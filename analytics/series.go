@@ -153,28 +153,37 @@ func (s *Server) refundSeries(ctx context.Context, request asked) (answered, err
 
 // seriesQuestion reads what all series have in common.
 func (s *Server) seriesQuestion(request asked) (SeriesQuery, control.Workspace, error) {
-	values, err := url.ParseQuery(request.query)
-	if err != nil {
-		return SeriesQuery{}, control.Workspace{}, badRequest(errors.New("the parameters are not URL-encoded"))
-	}
-	slug := parser{values: values}
-	name := slug.slug()
-	if len(slug.errs) > 0 {
-		return SeriesQuery{}, control.Workspace{}, badRequest(errors.Join(slug.errs...))
-	}
-	workspace, err := s.workspace(request.key, name)
+	workspace, zone, err := s.whoseQuestion(request)
 	if err != nil {
 		return SeriesQuery{}, control.Workspace{}, err
-	}
-	zone, err := time.LoadLocation(workspace.TimeZone)
-	if err != nil {
-		zone = time.UTC
 	}
 	query, err := ParseSeriesQuery(request.query, s.now(), zone, s.config)
 	if err != nil {
 		return SeriesQuery{}, control.Workspace{}, badRequest(err)
 	}
 	return query, workspace, nil
+}
+
+// whoseQuestion is the workspace that is asked about, and its time zone.
+func (s *Server) whoseQuestion(request asked) (control.Workspace, *time.Location, error) {
+	values, err := url.ParseQuery(request.query)
+	if err != nil {
+		return control.Workspace{}, nil, badRequest(errors.New("the parameters are not URL-encoded"))
+	}
+	slug := parser{values: values}
+	name := slug.slug()
+	if len(slug.errs) > 0 {
+		return control.Workspace{}, nil, badRequest(errors.Join(slug.errs...))
+	}
+	workspace, err := s.workspace(request.key, name)
+	if err != nil {
+		return control.Workspace{}, nil, err
+	}
+	zone, err := time.LoadLocation(workspace.TimeZone)
+	if err != nil {
+		zone = time.UTC
+	}
+	return workspace, zone, nil
 }
 
 func flowSeries[T any](ctx context.Context, s *Server, request asked, metric string, figures func(*moved, []int64) T) (answered, error) {

@@ -48,6 +48,7 @@ type Server struct {
 	metrics   *metrics
 	now       func() time.Time
 	questions *questions
+	figures   map[string]figure
 	inFlight  chan struct{}
 }
 
@@ -70,7 +71,7 @@ func New(config Config, dependencies Dependencies) (*Server, error) {
 	}
 	return &Server{
 		config: config, store: dependencies.Store, directory: dependencies.Directory, log: dependencies.Log,
-		metrics: metrics, now: now, questions: questions, inFlight: make(chan struct{}, config.RequestsInFlightMax),
+		metrics: metrics, now: now, questions: questions, figures: newFigures(), inFlight: make(chan struct{}, config.RequestsInFlightMax),
 	}, nil
 }
 
@@ -80,6 +81,7 @@ const (
 	PathMetricsMRR     = "/v1/metrics/mrr"
 	PathMetricsRefunds = "/v1/metrics/refunds"
 	PathMetricsRevenue = "/v1/metrics/revenue"
+	PathExplain        = "/v1/explain"
 )
 
 // Headers of the answers.
@@ -105,6 +107,7 @@ func (s *Server) Routes(app fiber.Router) {
 		PathMetricsMRR:     s.mrrSeries,
 		PathMetricsRefunds: s.refundSeries,
 		PathMetricsRevenue: s.revenueSeries,
+		PathExplain:        s.explain,
 	} {
 		app.Get(path, s.handler(path, answer))
 		app.All(path, func(c *fiber.Ctx) error {

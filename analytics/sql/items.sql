@@ -2,7 +2,7 @@
 -- few granules are read however wide they are.
 SELECT row, fact, object_id, external_id, kind, provider, integration, amount,
     currency, occurred_at, received_at, metadata
-FROM entries
+FROM entries AS e
 WHERE workspace = {workspace:String} AND live AND kind IN {kinds:Array(String)}
     AND occurred_at >= {first:DateTime64(6, 'UTC')} AND occurred_at <= {last:DateTime64(6, 'UTC')}
     AND row IN {rows:Array(UInt64)}

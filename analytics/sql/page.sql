@@ -3,7 +3,7 @@
 -- list (questions.go), each ending in the time, the row and the copy, so that it is
 -- total.
 SELECT row, kind, occurred_at, arrayJoin(range(toUInt64(greatest(0, sum(sign))))) AS copy
-FROM entries
+FROM entries AS e
 WHERE workspace = {workspace:String} AND live AND kind IN {kinds:Array(String)}
     AND occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')}
     AND ({provider:String} = '' OR provider = {provider:String})

@@ -1,0 +1,130 @@
+package analytics
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ExplainQuery is the question of GET /v1/explain, with its defaults filled in.
+type ExplainQuery struct {
+	WorkspaceSlug string
+	// Figure is the name of a figure that some answer has.
+	Figure string
+	Period Period
+	Filter
+	// ChangedSince leaves out what was known by then already; the zero time leaves out
+	// nothing.
+	ChangedSince time.Time
+	// After is the last row of the page before.
+	After cursor
+	Limit int
+
+	balance bool
+	unit    Unit
+	from    []string
+}
+
+var explainParameters = []string{"workspaceSlug", "figure", "since", "until", "timeZone",
+	"provider", "currency", "plan", "product", "customer", "country", "asOf", "changedSince", "limit", "cursor"}
+
+const (
+	explainLimitDefault = 50
+	explainLimitMax     = 500
+)
+
+// timeMin is before everything that is known.
+var timeMin = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// ParseExplainQuery reads the parameters of /v1/explain. The range of a cell is that of
+// its bucket; a balance needs only the end. Without until it ends now, or at asOf.
+func ParseExplainQuery(raw string, now time.Time, zone *time.Location, figures map[string]figure, config Config) (ExplainQuery, error) {
+	values, err := parseValues(raw, config)
+	if err != nil {
+		return ExplainQuery{}, err
+	}
+	p := parser{values: values}
+	p.only(explainParameters)
+	query := ExplainQuery{WorkspaceSlug: p.slug(), Limit: p.number("limit", explainLimitDefault, explainLimitMax)}
+	zone = p.zone(zone)
+	query.Filter = p.filter(now, zone)
+	query.figure(&p, figures)
+	query.period(&p, now, zone)
+	if query.ChangedSince, _ = p.instant("changedSince", zone, false); query.ChangedSince.After(now) {
+		p.fail("changedSince", "lies ahead")
+	}
+	if !query.AsOf.IsZero() && !query.ChangedSince.IsZero() && query.ChangedSince.After(query.AsOf) {
+		p.fail("changedSince", "is after asOf")
+	}
+	query.After = cursor{timeMin, 0, timeMin}
+	if text, given := p.text("cursor"); given {
+		if query.After, err = parseCursor(text); err != nil {
+			p.fail("cursor", "%v", err)
+		}
+	}
+	return query, errors.Join(p.errs...)
+}
+
+func (q *ExplainQuery) figure(p *parser, figures map[string]figure) {
+	name, given := p.text("figure")
+	figure, known := figures[name]
+	switch {
+	case !given:
+		p.fail("figure", "is required")
+	case !known:
+		p.fail("figure", "%q is not one of %s", clip(name), strings.Join(slices.Sorted(maps.Keys(figures)), ", "))
+	}
+	q.Figure, q.balance, q.unit, q.from = name, figure.balance, figure.unit, figure.from
+}
+
+func (q *ExplainQuery) period(p *parser, now time.Time, zone *time.Location) {
+	since, hasSince := p.instant("since", zone, false)
+	until, hasUntil := p.instant("until", zone, true)
+	if !hasUntil {
+		until = q.present(now)
+	}
+	if !hasSince || q.balance {
+		since = beginning
+	}
+	p.ordered("since", since, "until", until)
+	q.Period = Period{since, until}
+}
+
+// knownAfter is when that became known which is the last to be left out.
+func (q *ExplainQuery) knownAfter() time.Time {
+	if q.ChangedSince.IsZero() {
+		return timeMin
+	}
+	return q.ChangedSince
+}
+
+// head is the explanation without totals and rows.
+func (q *ExplainQuery) head() *Explanation {
+	body := &Explanation{
+		Figure: q.Figure, WorkspaceSlug: q.WorkspaceSlug, Unit: q.unit, DerivedFrom: q.from,
+		Until: exactInstant(q.Period.Until), DefinitionVersion: DefinitionVersion,
+		Totals: []ExplainedTotal{}, Rows: []ExplainedRow{},
+	}
+	if !q.balance {
+		body.Since = exactInstant(q.Period.Since)
+	}
+	if !q.AsOf.IsZero() {
+		body.AsOf = exactInstant(q.AsOf)
+	}
+	if !q.ChangedSince.IsZero() {
+		body.ChangedSince = exactInstant(q.ChangedSince)
+	}
+	return body
+}
+
+// only refuses parameters that the endpoint does not know: a filter with a spelling
+// mistake would give a wrong figure.
+func (p *parser) only(known []string) {
+	for name := range p.values {
+		if !slices.Contains(known, name) {
+			p.fail(clip(name), "is not one of %s", strings.Join(known, ", "))
+		}
+	}
+}

@@ -1,0 +1,34 @@
+-- The rows of the ledger behind a figure, in the order in which they take effect, after
+-- a given one. Equal rows are one with its copies; signs that cancel are none.
+SELECT
+    e.row AS row, e.known_at AS known_at, e.occurred_at AS occurred_at, sum(e.sign) AS copies,
+    any(e.fact_group) AS fact_group, any(e.fact) AS fact, any(e.object_id) AS object_id,
+    any(e.version) AS version, any(e.kind) AS kind, any(e.provider) AS provider, any(e.account) AS account,
+    any(e.integration) AS integration, any(e.received_at) AS received_at, any(e.amount) AS amount, any(e.tax) AS tax, any(e.fee) AS fee,
+    any(e.discount) AS discount, any(e.currency) AS currency, any(e.recurring) AS recurring, any(e.mrr) AS mrr,
+    any(e.subscriptions) AS subscriptions, any(e.customers) AS customers, any(e.reason) AS reason, any(e.customer) AS customer,
+    any(e.subscription) AS subscription, any(e.invoice) AS invoice, any(e.product) AS product, any(e.plan) AS plan,
+    any(e.country) AS country, any(e.external_id) AS external_id
+FROM entries AS e
+WHERE [[template "behind" .]] AND (e.occurred_at, e.row, e.known_at) IN
+(
+    SELECT e.occurred_at, e.row, e.known_at
+    FROM entries AS e
+    WHERE [[template "behind" .]]
+        AND (e.occurred_at, e.row, e.known_at) >
+            ({after_at:DateTime64(6, 'UTC')}, {after_row:UInt64}, {after_known:DateTime64(6, 'UTC')})
+    GROUP BY e.occurred_at, e.row, e.known_at
+    HAVING sum(e.sign) != 0
+    ORDER BY e.occurred_at, e.row, e.known_at
+    LIMIT {limit:UInt64}
+)
+GROUP BY e.occurred_at, e.row, e.known_at
+ORDER BY e.occurred_at, e.row, e.known_at
+[[- define "behind" -]]
+e.workspace = {workspace:String} AND e.live AND e.kind IN {kinds:Array(String)}
+    AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
+    AND e.known_at > {known_after:DateTime64(6, 'UTC')}
+    AND ({provider:String} = '' OR e.provider = {provider:String})
+    AND ({currency:String} = '' OR e.currency = {currency:String})
+    AND [[template "chosen"]]
+[[- end]]
