@@ -7,33 +7,42 @@ import (
 
 // fold derives what the standing statements of one group come to. It is pure:
 // the same set gives the same entries. Their order is of no meaning.
-func fold(stand standing) []Entry {
-	group := sortStanding(stand)
-	entries := group.cash()
-	entries = append(entries, group.markers()...)
-	return append(entries, group.state()...)
+func fold(stand standing) []Entry { return sortStanding(stand).fold() }
+
+func (g groupFacts) fold() []Entry {
+	entries := g.cash()
+	entries = append(entries, g.markers()...)
+	return append(entries, g.state()...)
 }
 
-// groupFacts are the standing statements of a group by kind, tombstones left
-// out, each slice in order of occurrence (ties by fact).
-type groupFacts map[Kind][]*statement
+// groupFacts are the standing statements of a group, tombstones left out, in
+// order of kind and, within one, of occurrence (ties by fact).
+type groupFacts []*statement
 
 func sortStanding(stand standing) groupFacts {
-	group := make(groupFacts, min(len(stand), len(Kinds)))
+	group := make(groupFacts, 0, len(stand))
 	for _, s := range stand {
 		if !s.Deleted {
-			group[s.Kind] = append(group[s.Kind], s)
+			group = append(group, s)
 		}
 	}
-	for _, facts := range group {
-		if len(facts) == 1 {
-			continue
-		}
-		slices.SortFunc(facts, func(a, b *statement) int {
-			return cmp.Or(a.OccurredAt.Compare(b.OccurredAt), cmp.Compare(a.fact, b.fact))
-		})
-	}
+	slices.SortFunc(group, func(a, b *statement) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), a.OccurredAt.Compare(b.OccurredAt), cmp.Compare(a.fact, b.fact))
+	})
 	return group
+}
+
+// of returns the facts of one kind.
+func (g groupFacts) of(kind Kind) groupFacts {
+	begin, found := slices.BinarySearchFunc(g, kind, func(s *statement, kind Kind) int { return cmp.Compare(s.Kind, kind) })
+	if !found {
+		return nil
+	}
+	end := begin + 1
+	for end < len(g) && g[end].Kind == kind {
+		end++
+	}
+	return g[begin:end]
 }
 
 // entry starts an entry of the given kind from the statement behind it.
@@ -72,10 +81,11 @@ var reversals = [...]struct {
 func (g groupFacts) cash() []Entry {
 	var entries []Entry
 	var paid map[string]bool // subscriptions that have had a positive charge
-	if len(g[KindCharge]) > 0 {
+	charges := g.of(KindCharge)
+	if len(charges) > 0 {
 		paid = make(map[string]bool, 1)
 	}
-	for _, s := range g[KindCharge] {
+	for _, s := range charges {
 		amount := s.Amount - g.linked(s)
 		if !s.settled() || amount < 0 || amount == 0 && s.Amount > 0 {
 			continue
@@ -92,10 +102,11 @@ func (g groupFacts) cash() []Entry {
 	}
 	var originals map[string]originalFacts
 	for _, reversal := range reversals {
-		if len(g[reversal.kind]) > 0 && originals == nil {
+		facts := g.of(reversal.kind)
+		if len(facts) > 0 && originals == nil {
 			originals = g.originals()
 		}
-		for _, s := range g[reversal.kind] {
+		for _, s := range facts {
 			if entry, moved := g.reversal(s, reversal.entry, reversal.direction, originals); moved {
 				entries = append(entries, entry)
 			}
@@ -131,12 +142,12 @@ func (g groupFacts) chargeKind(s *statement, paid map[string]bool) EntryKind {
 }
 
 func (g groupFacts) triedBefore(charge *statement) bool {
-	for _, s := range g[KindTrialStart] {
+	for _, s := range g.of(KindTrialStart) {
 		if s.Subscription == charge.Subscription && !s.OccurredAt.After(charge.OccurredAt) {
 			return true
 		}
 	}
-	for _, s := range g[KindSubscription] {
+	for _, s := range g.of(KindSubscription) {
 		if s.Status == StatusTrialing && s.Subscription == charge.Subscription && !s.OccurredAt.After(charge.OccurredAt) {
 			return true
 		}
@@ -145,12 +156,12 @@ func (g groupFacts) triedBefore(charge *statement) bool {
 }
 
 func (g groupFacts) conversionDeclared(subscription string) bool {
-	return slices.ContainsFunc(g[KindTrialConversion], func(s *statement) bool { return s.Subscription == subscription })
+	return slices.ContainsFunc(g.of(KindTrialConversion), func(s *statement) bool { return s.Subscription == subscription })
 }
 
 // linked is how much of a charge other facts already count.
 func (g groupFacts) linked(charge *statement) (amount int64) {
-	for _, link := range g[KindLink] {
+	for _, link := range g.of(KindLink) {
 		if link.Original == charge.ObjectID && link.fact != charge.fact {
 			amount += link.Amount
 		}
@@ -162,7 +173,7 @@ func (g groupFacts) linked(charge *statement) (amount int64) {
 // for. A refund that failed accounts for its part: it was in the total once.
 func (g groupFacts) unnamed(total *statement) int64 {
 	rest := total.Amount
-	for _, s := range g[KindRefund] {
+	for _, s := range g.of(KindRefund) {
 		if s.Original == total.Original {
 			rest -= s.Amount
 		}
@@ -179,7 +190,7 @@ type originalFacts struct {
 // originals finds charges and links by every id that a refund may name.
 func (g groupFacts) originals() map[string]originalFacts {
 	index := map[string]originalFacts{}
-	for _, s := range g[KindLink] {
+	for _, s := range g.of(KindLink) {
 		for _, id := range [...]string{s.Original, s.Invoice} {
 			if held := index[id]; id != "" && held.link == nil {
 				held.link = s
@@ -187,7 +198,7 @@ func (g groupFacts) originals() map[string]originalFacts {
 			}
 		}
 	}
-	for _, s := range g[KindCharge] {
+	for _, s := range g.of(KindCharge) {
 		for _, id := range [...]string{s.ObjectID, s.Payment, s.Invoice} {
 			if held := index[id]; id != "" && held.charge == nil {
 				held.charge = s
@@ -236,7 +247,7 @@ func (g groupFacts) reversal(s *statement, kind EntryKind, direction int64, orig
 // attribute fills the entry's empty dimensions from the attributions of its
 // group that name the payment, or what it was for.
 func (g groupFacts) attribute(entry *Entry, payment string) {
-	for _, s := range g[KindAttribution] {
+	for _, s := range g.of(KindAttribution) {
 		if s.Original != "" && slices.Contains([]string{payment, entry.Payment, entry.Invoice, entry.Subscription}, s.Original) {
 			entry.inherit(&s.Dimensions)
 		}
@@ -278,7 +289,7 @@ var declared = [...]struct {
 func (g groupFacts) markers() []Entry {
 	var entries []Entry
 	for _, marker := range declared {
-		for _, s := range g[marker.kind] {
+		for _, s := range g.of(marker.kind) {
 			entry := s.entry(marker.entry)
 			entry.Recurring = true
 			entries = append(entries, entry)

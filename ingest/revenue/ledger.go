@@ -164,8 +164,10 @@ func Ledger(events []Event) []LedgerRow {
 
 // single is the ledger of one statement: by far the most frequent group.
 func single(event *Event) []LedgerRow {
-	s := &statement{Event: event, fact: event.FactID()}
-	entries := fold(standing{s.fact: s})
+	if event.Deleted {
+		return nil
+	}
+	entries := groupFacts{{Event: event, fact: event.FactID()}}.fold()
 	rows := make([]LedgerRow, len(entries))
 	for i := range entries {
 		rows[i] = LedgerRow{Entry: entries[i], RowID: entries[i].RowID(), Sign: 1, KnownAt: event.ReceivedAt}

@@ -31,24 +31,25 @@ type worth struct {
 }
 
 func (g groupFacts) state() []Entry {
-	if len(g[KindSubscription])+len(g[KindPeriod])+len(g[KindMRRDelta]) == 0 {
+	subscriptions, periods, deltas := g.of(KindSubscription), g.of(KindPeriod), g.of(KindMRRDelta)
+	if len(subscriptions)+len(periods)+len(deltas) == 0 {
 		return nil
 	}
 	var w worth
-	for _, points := range bySubscription(g[KindSubscription]) {
+	for _, points := range bySubscription(subscriptions) {
 		w.subscription(points)
 	}
-	for _, terms := range bySubscription(g[KindPeriod]) {
+	for _, terms := range bySubscription(periods) {
 		w.periods(terms)
 	}
-	for _, deltas := range bySubscription(g[KindMRRDelta]) {
-		w.deltas(deltas)
+	for _, steps := range bySubscription(deltas) {
+		w.deltas(steps)
 	}
 	return append(w.entries, movements(w.changes)...)
 }
 
 // bySubscription splits facts, keeping their order.
-func bySubscription(facts []*statement) map[string][]*statement {
+func bySubscription(facts groupFacts) map[string][]*statement {
 	split := map[string][]*statement{}
 	for _, s := range facts {
 		split[s.Subscription] = append(split[s.Subscription], s)
