@@ -1,7 +1,6 @@
 package paddle
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"slices"
@@ -104,7 +103,7 @@ func (e *event) worth(s *revenue.Event) int64 {
 	}
 	if len(unknown) > 0 {
 		slices.Sort(unknown)
-		s.Metadata = noted(s.Metadata, "mrr_unknown", strings.Join(slices.Compact(unknown), ","))
+		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, strings.Join(slices.Compact(unknown), ","))
 	}
 	mrr, err := revenue.MonthlyMRR(sum, "month", 1)
 	if err != nil || mrr < 0 || mrr > revenue.AmountMax*revenue.MRRScale {
@@ -135,18 +134,4 @@ func worthOf(item connectors.Object) int64 {
 		return amount * quantity
 	}
 	return amount
-}
-
-// noted adds a note of ours to metadata.
-func noted(metadata json.RawMessage, name, note string) json.RawMessage {
-	members, err := connectors.ParseObject(metadata)
-	if err != nil {
-		members = connectors.Object{}
-	}
-	members[name] = note
-	text, err := json.Marshal(members)
-	if err != nil {
-		return metadata
-	}
-	return text
 }

@@ -7,6 +7,7 @@ import (
 
 	"revstream/connectors"
 	"revstream/connectors/adyen"
+	"revstream/connectors/chargebee"
 	"revstream/connectors/gocardless"
 	"revstream/connectors/paddle"
 	"revstream/connectors/stripe"
@@ -18,6 +19,7 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 	return []connectors.Connector{
 		stripe.New(stripeConfig, registerer),
 		adyen.New(),
+		chargebee.New(),
 		gocardless.New(),
 		paddle.New(),
 	}
