@@ -10,6 +10,7 @@ import (
 	"revstream/connectors/chargebee"
 	"revstream/connectors/gocardless"
 	"revstream/connectors/paddle"
+	"revstream/connectors/revenuecat"
 	"revstream/connectors/stripe"
 )
 
@@ -22,5 +23,6 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 		chargebee.New(),
 		gocardless.New(),
 		paddle.New(),
+		revenuecat.New(),
 	}
 }
