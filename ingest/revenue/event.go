@@ -252,6 +252,25 @@ func (k GroupKey) String() string { return k.Workspace + "|" + k.Group }
 // Live reports whether the fact is real money: live mode and no test clock.
 func (e *Event) Live() bool { return e.Livemode && e.TestClock == "" }
 
+// Span is the range of time, both ends included, outside of which the statement
+// gives rise to no entry, whatever else its group says.
+func (e *Event) Span() (from, to time.Time) {
+	from, to = e.OccurredAt, e.OccurredAt
+	if e.Status == StatusPastDue {
+		to = to.Add(PastDueGrace) // see subscription
+	}
+	for _, at := range [...]*time.Time{e.EndsAt, e.CancelRequestedAt, e.PeriodStart, e.PeriodEnd} {
+		switch {
+		case at == nil:
+		case at.Before(from):
+			from = *at
+		case at.After(to):
+			to = *at
+		}
+	}
+	return from, to
+}
+
 // GroupName names the group of a payment or customer within a workspace: the
 // source, its account and mode, and the id, so that equal ids of two sources, or
 // of test and live mode, do not meet.

@@ -189,6 +189,34 @@ func TestAdvanceAgreesWithLedger(t *testing.T) {
 	}
 }
 
+// No entry lies outside the spans of its group's statements: what a repair looks at
+// is enough.
+func TestEntriesLieWithinTheSpans(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := history().Draw(t, "events")
+		for i := range events {
+			if rapid.IntRange(0, 3).Draw(t, "requested") == 0 {
+				events[i].CancelRequestedAt = pointer(hours(rapid.IntRange(0, 60).Draw(t, "request")))
+			}
+		}
+		var from, to time.Time
+		for i := range events {
+			first, last := events[i].Span()
+			if i == 0 || first.Before(from) {
+				from = first
+			}
+			if i == 0 || last.After(to) {
+				to = last
+			}
+		}
+		for _, row := range Ledger(events) {
+			if row.OccurredAt.Before(from) || row.OccurredAt.After(to) {
+				t.Fatalf("%s at %v, the statements span %v to %v", row.Kind, row.OccurredAt, from, to)
+			}
+		}
+	})
+}
+
 // Whatever an earlier attempt left behind, any part of it any number of times,
 // appending the difference makes the store hold the ledger.
 func TestDifferenceConvergesFromAnyLeftovers(t *testing.T) {
