@@ -16,11 +16,10 @@ var queryFiles embed.FS
 
 // queries are the statements of sql/*.sql.
 type queries struct {
-	fence, raiseFence, runningWrites, killWrites, highWater, highestEpochs string
-	groupStatements, groupHeld, groupRows, groupHashes                     string
-	saveProgress, completeThrough                                          string
-	latestRates                                                            string
-	chunks, slices, reserve, reserved, keepsStatistics                     string
+	fence, raiseFence, runningWrites, killWrites, highWater, highestEpochs, rowsUntil string
+	groupStatements, groupHeld, groupRows, groupHashes                                string
+	saveProgress, completeThrough, latestRates                                        string
+	chunks, slices, reserve, reserved, keepsStatistics                                string
 	// By derived table.
 	equalise, check map[string]string
 }
@@ -44,7 +43,7 @@ func loadQueries() (queries, error) {
 	for name, into := range map[string]*string{
 		"fence": &q.fence, "raise_fence": &q.raiseFence,
 		"running_writes": &q.runningWrites, "kill_writes": &q.killWrites,
-		"high_water": &q.highWater, "highest_epochs": &q.highestEpochs,
+		"high_water": &q.highWater, "highest_epochs": &q.highestEpochs, "rows_until": &q.rowsUntil,
 		"group_statements": &q.groupStatements, "group_held": &q.groupHeld,
 		"group_rows": &q.groupRows, "group_hashes": &q.groupHashes,
 		"save_progress": &q.saveProgress, "complete_through": &q.completeThrough,

@@ -54,6 +54,10 @@ type Takeover struct {
 	// NextOffset is one more than the highest offset in `events` of the topic and
 	// slice; 0 if there is none.
 	NextOffset int64
+	// TopicChanged says that `events` has statements of the slice, and none of
+	// this topic: it was made anew. What was being written of the old one may be
+	// half done, and nobody will come to read it again.
+	TopicChanged bool
 }
 
 // epochRandomBits of an epoch are random, so that two takers who count up from
@@ -89,7 +93,11 @@ func (s *Store) TakeOver(ctx context.Context, topicID string, slices []int32) (m
 func (s *Store) takeOver(ctx context.Context, topicID string, slices []int32) (map[int32]Takeover, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.TakeOverTimeout)
 	defer cancel()
-	epochs, err := s.raiseFence(ctx, slices)
+	highest, err := s.highestEpochs(ctx, slices)
+	if err != nil {
+		return nil, fmt.Errorf("reading the highest epochs: %w", err)
+	}
+	epochs, err := s.raiseFence(ctx, slices, highest)
 	if err != nil {
 		return nil, fmt.Errorf("raising the fence: %w", err)
 	}
@@ -111,7 +119,7 @@ func (s *Store) takeOver(ctx context.Context, topicID string, slices []int32) (m
 		if held[slice] != epochs[slice] {
 			return nil, fmt.Errorf("slice %d has epoch %d, not %d: %w", slice, held[slice], epochs[slice], ErrFenced)
 		}
-		taken[slice] = Takeover{Epoch: epochs[slice], NextOffset: next[slice]}
+		taken[slice] = Takeover{Epoch: epochs[slice], NextOffset: next[slice], TopicChanged: next[slice] == 0 && highest[slice] > 0}
 	}
 	s.metrics.takeOvers.Add(float64(len(slices)))
 	return taken, nil
@@ -139,21 +147,17 @@ func (s *Store) fence(ctx context.Context, slices []int32) (map[int32]uint64, er
 // by the statement that writes to it, so this is no compare-and-set: a taker who
 // slept between the two may write over a later one. That costs the later one an
 // ErrFenced and another TakeOver; it never leaves two writers, because epochs are
-// unique and the constraint asks for equality.
-func (s *Store) raiseFence(ctx context.Context, slices []int32) (map[int32]uint64, error) {
+// unique and the constraint asks for equality. The new epochs are above the highest
+// given, too: the fence itself may be older than what was written under it, for it
+// is not synced to disk.
+func (s *Store) raiseFence(ctx context.Context, slices []int32, highest map[int32]uint64) (map[int32]uint64, error) {
 	current, err := s.fence(ctx, slices)
-	if err != nil {
-		return nil, err
-	}
-	highest, err := s.highestEpochs(ctx, slices)
 	if err != nil {
 		return nil, err
 	}
 	epochs := make(map[int32]uint64, len(slices))
 	raised := make([]uint64, len(slices))
 	for i, slice := range slices {
-		// The fence itself may be older than what was written under it: it is not
-		// synced to disk.
 		epochs[slice] = nextEpoch(max(current[slice], highest[slice]))
 		raised[i] = epochs[slice]
 	}

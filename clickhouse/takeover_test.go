@@ -81,10 +81,36 @@ func TestTakeOverKnowsWhereTheSliceHasCome(t *testing.T) {
 	if again.epochs[7] <= w.epochs[7] {
 		t.Errorf("the epoch went from %d to %d", w.epochs[7], again.epochs[7])
 	}
-	other, err := store.TakeOver(t.Context(), "topic-b", []int32{7})
+	other, err := store.TakeOver(t.Context(), "topic-b", []int32{0, 7})
 	must(t, err)
 	if other[7].NextOffset != 0 {
 		t.Errorf("another topic begins at %d, want 0", other[7].NextOffset)
+	}
+	if !other[7].TopicChanged || other[0].TopicChanged {
+		t.Errorf("the topic of the slice that has statements has changed, of the other it has not: %+v", other)
+	}
+}
+
+// What a store that was restored from a backup is whole until: statements that were
+// caught without their rows do not count.
+func TestRowsUntilIsWhereTheRowsEnd(t *testing.T) {
+	store := open(t)
+	until := func() int64 {
+		t.Helper()
+		offset, err := store.RowsUntil(t.Context(), testTopic, 3)
+		must(t, err)
+		return offset
+	}
+	w := takeOver(t, store, 2, 3)
+	if got := until(); got != 0 {
+		t.Errorf("an empty slice has rows until %d, want 0", got)
+	}
+	must(t, w.write(t.Context(), 2, charges(1, 50)))
+	must(t, w.write(t.Context(), 3, charges(2, 10)))
+	want := w.next[3]
+	must(t, store.InsertStatements(t.Context(), w.statements(3, charges(3, 5))))
+	if got := until(); got != want {
+		t.Errorf("rows end at %d, want %d", got, want)
 	}
 }
 
