@@ -33,8 +33,9 @@ type Producer struct {
 }
 
 // NewProducer opens a producer. It does not wait for Kafka: while Kafka cannot be
-// reached, Publish is ErrBusy.
-func NewProducer(cfg Config, reg prometheus.Registerer, log *zap.Logger) (*Producer, error) {
+// reached, Publish is ErrBusy. Options say how to reach Kafka otherwise than cfg
+// does, over another network for one; they do not change what is promised.
+func NewProducer(cfg Config, reg prometheus.Registerer, log *zap.Logger, reach ...kgo.Opt) (*Producer, error) {
 	p := &Producer{cfg: cfg}
 	p.flight.recordsMax, p.flight.bytesMax = cfg.InFlightRecordsMax, cfg.InFlightBytesMax
 	p.metrics = newProducerMetrics(&p.flight)
@@ -42,7 +43,7 @@ func NewProducer(cfg Config, reg prometheus.Registerer, log *zap.Logger) (*Produ
 	if p.unregister, err = register(reg, p.metrics.collectors()); err != nil {
 		return nil, fmt.Errorf("register producer metrics: %w", err)
 	}
-	if p.client, err = newClient(cfg, "producer", log, reg, producerOpts(cfg)...); err != nil {
+	if p.client, err = newClient(cfg, "producer", log, reg, append(reach, producerOpts(cfg)...)...); err != nil {
 		p.unregister()
 		return nil, err
 	}
