@@ -19,8 +19,6 @@ var failuresWithoutTest = []string{
 	"ClickHouse down for hours",
 	"disk full",
 	"clocks disagree",
-	"topic recreated, offsets lost",
-	"the store holds less than the group committed (a restored backup)",
 }
 
 // noTestYet stands in the last cell of such a row.

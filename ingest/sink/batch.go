@@ -12,6 +12,7 @@ import (
 
 // batch is what was polled and not yet stored, by slice.
 type batch struct {
+	topicID string // of the topic that it was read from, if the broker says so
 	parts   map[int32]*part
 	records int
 	bytes   int
@@ -40,9 +41,8 @@ type group struct {
 	known  []revenue.Event
 	held   revenue.Held
 	source string // of the prior state: new, cache or read
-	// desired is the group's whole ledger, missing what the store lacks of it,
-	// foreign what the store holds beyond it.
-	desired []revenue.LedgerRow
+	// missing is what the store lacks of the group's ledger, foreign what it holds
+	// beyond it.
 	missing []revenue.LedgerRow
 	foreign revenue.Held
 	// retracted are the rows that take the foreign ones back, all the statements

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -19,9 +20,10 @@ type sight struct {
 
 // logEnds is a sight of every slice's log, and where each begins.
 type logEnds struct {
-	at     time.Time
-	ends   map[int32]int64
-	starts map[int32]int64
+	at      time.Time
+	topicID string
+	ends    map[int32]int64
+	starts  map[int32]int64
 }
 
 // watchEnds looks at the ends of the log now and then, beside the loop, so that
@@ -60,6 +62,11 @@ func (s *Sink) lookAtEnds(ctx context.Context) (logEnds, bool) {
 		s.log.Debug("list start offsets", zap.Error(err))
 		return seen, false
 	}
+	// The id comes last: if it is that of a session, then so are the ends.
+	if seen.topicID, err = s.topicID(bounded); err != nil {
+		s.log.Debug("ask for the topic's id", zap.Error(err))
+		return seen, false
+	}
 	for slice, o := range ends[s.topic] {
 		if o.Err == nil {
 			seen.ends[slice] = o.Offset
@@ -83,11 +90,14 @@ func (s *Sink) reportFreshness(ctx context.Context) error {
 	}
 	var progress []clickhouse.Progress
 	for _, session := range s.live() {
-		if !session.owned {
+		if !session.owned || seen.ends != nil && seen.topicID != session.topicID {
 			continue
 		}
-		if session.next < 0 && seen.ends != nil && session.rewindTo < 0 && seen.starts[session.slice] == seen.ends[session.slice] {
-			session.next = seen.ends[session.slice] // an empty log: nothing to wait for
+		if start, end := seen.starts[session.slice], seen.ends[session.slice]; seen.ends != nil && session.next < 0 && start == end {
+			if session.rewindTo >= 0 && start > session.rewindTo {
+				return fmt.Errorf("slice %d: %w: it begins at %d, and %d was not stored", session.slice, ErrLogLost, start, session.rewindTo)
+			}
+			session.next, session.rewindTo = end, -1 // an empty log: nothing to wait for
 		}
 		if end, ok := seen.ends[session.slice]; ok {
 			s.metrics.lag.WithLabelValues(strconv.Itoa(int(session.slice))).Set(float64(end - max(0, session.next)))

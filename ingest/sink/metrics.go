@@ -11,6 +11,7 @@ type metrics struct {
 	takeovers   *prometheus.CounterVec // by outcome
 	repaired    prometheus.Counter
 	foreign     prometheus.Counter
+	recreations prometheus.Counter
 	commits     *prometheus.CounterVec // by outcome
 	batchRows   prometheus.Histogram
 	seconds     *prometheus.HistogramVec // by stage: read, fold, statements, rows, equalise, commit
@@ -39,6 +40,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		takeovers:   vector("takeovers_total", "Takeovers of slices by outcome: done or failed.", "outcome"),
 		repaired:    counter("repaired_cells_total", "Cells of derived tables that a takeover made equal to the ledger."),
 		foreign:     counter("foreign_rows_total", "Ledger rows taken back because no statement accounts for them."),
+		recreations: counter("topic_recreations_total", "Times that the topic was found deleted and made anew, and was read from its beginning."),
 		commits:     vector("commits_total", "Offset commits by outcome: done, refused or failed.", "outcome"),
 		batchRows: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: "batch_statements",
 			Help: "Statements of a batch.", Buckets: prometheus.ExponentialBuckets(1, 4, 10)}),

@@ -1,11 +1,11 @@
-//go:build synctests
-
 package sink
 
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,54 +18,117 @@ import (
 // model keeps the semantics of the store that matter: an insert is atomic for
 // one table and not across its views, its outcome may be unknown, an epoch
 // fences older writers, and only what was applied can be read.
+// TestTheModelKeepsTheStoresPromises holds it against the real one.
 type model struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	faults faults
-
-	epochs     map[int32]uint64
-	statements []clickhouse.Statement
-	stored     map[int32]map[int64]bool // offsets, by slice
-	ledger     []clickhouse.Row
-	view       map[cell]int64
-	deadUntil  time.Time
-
+	data   contents
+	// epochLast makes epochs unique for good, as random ones are in the store.
+	epochLast uint64
+	deadUntil time.Time
+	// saved sees every report of progress, under the lock.
+	saved func([]clickhouse.Progress)
 	calls map[string]int // by what happened
+}
+
+// contents are the tables.
+type contents struct {
+	epochs map[int32]uint64
+	logs   map[place]*log // what `events` has of each slice of each topic
+	groups map[revenue.GroupKey]groupContents
+	view   map[cell]measures
+	// differing is what each cell of the derived tables lacks of the ledger's sum.
+	differing map[cell]measures
+}
+
+// place is a slice of a topic, by the topic's id.
+type place struct {
+	topicID string
+	slice   int32
+}
+
+// log is which offsets of a place are stored. All below next are.
+type log struct {
+	stored map[int64]bool
+	next   int64
+	high   int64 // one more than the highest
+}
+
+// groupContents is what the tables hold of one group.
+type groupContents struct {
+	statements []clickhouse.Statement
+	rows       []clickhouse.Row
 }
 
 // faults are the shares of calls that go wrong, each in its own way.
 type faults struct {
-	before, after, tableOnly, viewOnly, dead float64
-	slowMax                                  time.Duration
+	before, after, partly, dead float64
+	slowMax, deadMax            time.Duration
 }
 
-// cell is a rollup's key: the slice is part of it, so it has one writer.
+// derived are the tables that follow from the ledger, as in the schema.
+var derived = [...]string{"entries", "revenue_hourly", "revenue_daily", "revenue_monthly", "mrr_daily", "mrr_monthly"}
+
+// cell is a key of a derived table: the slice is part of it, so it has one writer.
 type cell struct {
-	slice     int32
-	workspace string
-	hour      int64
-	kind      revenue.EntryKind
-	currency  string
-	measure   string
+	table              string
+	slice              int32
+	workspace          string
+	live               bool
+	from, to           int64 // Unix days that it covers
+	bucket             int64 // Unix hours; of entries, when they became known
+	currency, provider string
+	kind               revenue.EntryKind
+	recurring          bool
+	row                uint64 // of entries
+}
+
+// measures are what a cell sums up.
+type measures struct{ entries, amount, mrr, subscriptions, customers int64 }
+
+func (a measures) plus(b measures, sign int64) measures {
+	return measures{a.entries + sign*b.entries, a.amount + sign*b.amount, a.mrr + sign*b.mrr,
+		a.subscriptions + sign*b.subscriptions, a.customers + sign*b.customers}
 }
 
 var errFault = errors.New("injected fault")
 
 func newModel(seed uint64, f faults) *model {
 	return &model{
-		random: rand.New(rand.NewPCG(seed, 2)), faults: f, epochs: map[int32]uint64{},
-		stored: map[int32]map[int64]bool{}, view: map[cell]int64{}, calls: map[string]int{},
+		random: rand.New(rand.NewPCG(seed, 2)), faults: f, calls: map[string]int{}, saved: func([]clickhouse.Progress) {},
+		data: contents{epochs: map[int32]uint64{}, logs: map[place]*log{}, groups: map[revenue.GroupKey]groupContents{},
+			view: map[cell]measures{}, differing: map[cell]measures{}},
 	}
 }
 
-func cellsOf(row *clickhouse.Row) map[cell]int64 {
-	base := cell{row.Slice, row.Workspace, row.OccurredAt.Unix() / 3600, row.Kind, row.Currency, ""}
-	sums := map[cell]int64{}
-	for measure, value := range map[string]int64{"amount": row.Amount, "mrr": row.MRR, "entries": 1} {
-		base.measure = measure
-		sums[base] = int64(row.Sign) * value
+// cellOf is the cell of a derived table that a row counts in, if any.
+func cellOf(table string, row *clickhouse.Row) (cell, bool) {
+	hour := row.OccurredAt.Unix() / 3600
+	c := cell{table: table, slice: row.Slice, workspace: row.Workspace, live: row.Live(), from: hour / 24, to: hour / 24,
+		currency: row.Currency, provider: row.Provider, kind: row.Kind, recurring: row.Recurring}
+	state := row.Kind.Family() == revenue.FamilyState
+	switch table {
+	case "entries":
+		c.bucket, c.row = row.KnownAt.UnixMicro(), row.RowID
+		return c, true
+	case "revenue_hourly":
+		c.bucket = hour
+		return c, !state
+	case "revenue_monthly", "mrr_monthly":
+		year, month, _ := row.OccurredAt.UTC().Date()
+		first := time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+		c.from, c.to = first.Unix()/86400, first.AddDate(0, 1, 0).Unix()/86400-1
 	}
-	return sums
+	if table == "mrr_daily" || table == "mrr_monthly" {
+		c.recurring = false
+		return c, state
+	}
+	return c, !state
+}
+
+func measured(row *clickhouse.Row) measures {
+	return measures{}.plus(measures{1, row.Amount, row.MRR, row.Subscriptions, row.Customers}, int64(row.Sign))
 }
 
 // delay makes the call slow and possibly dead, and returns its fate.
@@ -74,15 +137,17 @@ func (m *model) delay(ctx context.Context) (fate float64, err error) {
 	wait := time.Duration(m.random.Int64N(int64(m.faults.slowMax) + 1))
 	fate = m.random.Float64()
 	if m.random.Float64() < m.faults.dead && time.Now().After(m.deadUntil) {
-		m.deadUntil = time.Now().Add(time.Duration(m.random.Int64N(int64(3 * time.Minute))))
-		m.calls["died"]++
+		m.deadUntil = time.Now().Add(time.Duration(m.random.Int64N(int64(m.faults.deadMax))))
+		m.calls["store died"]++
 	}
 	dead := time.Now().Before(m.deadUntil)
 	m.mu.Unlock()
-	select {
-	case <-time.After(wait):
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	if wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
 	}
 	if dead {
 		return 0, errFault
@@ -90,34 +155,78 @@ func (m *model) delay(ctx context.Context) (fate float64, err error) {
 	return fate, nil
 }
 
-func (m *model) fenced(slice int32, epoch uint64) bool { return epoch != m.epochs[slice] }
+func (m *model) fenced(slice int32, epoch uint64) bool { return epoch != m.data.epochs[slice] }
 
-func (m *model) TakeOver(ctx context.Context, _ string, slices []int32) (map[int32]clickhouse.Takeover, error) {
-	if _, err := m.delay(ctx); err != nil {
+func (m *model) TakeOver(ctx context.Context, topicID string, slices []int32) (map[int32]clickhouse.Takeover, error) {
+	_, err := m.delay(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err != nil && m.random.IntN(2) == 0 {
 		return nil, err
+	}
+	taken := map[int32]clickhouse.Takeover{}
+	for _, slice := range slices {
+		m.epochLast++
+		m.data.epochs[slice] = m.epochLast
+		taken[slice] = clickhouse.Takeover{Epoch: m.epochLast, NextOffset: m.log(topicID, slice).high, TopicChanged: m.topicChanged(topicID, slice)}
+	}
+	m.calls["takeovers"]++
+	return taken, err // raised all the same, unknown to the caller
+}
+
+// log finds what is stored of a place, under the lock.
+func (m *model) log(topicID string, slice int32) *log {
+	at := place{topicID, slice}
+	if m.data.logs[at] == nil {
+		m.data.logs[at] = &log{stored: map[int64]bool{}}
+	}
+	return m.data.logs[at]
+}
+
+func (m *model) topicChanged(topicID string, slice int32) bool {
+	others := false
+	for at, l := range m.data.logs {
+		if at.slice == slice && l.high > 0 {
+			if at.topicID == topicID {
+				return false
+			}
+			others = true
+		}
+	}
+	return others
+}
+
+func (m *model) RowsUntil(ctx context.Context, topicID string, slice int32) (until int64, err error) {
+	if _, err := m.delay(ctx); err != nil {
+		return 0, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	taken := map[int32]clickhouse.Takeover{}
-	for _, slice := range slices {
-		m.epochs[slice]++
-		next := int64(0)
-		for offset := range m.stored[slice] {
-			next = max(next, offset+1)
+	for _, group := range m.data.groups {
+		for i := range group.rows {
+			if r := &group.rows[i]; r.TopicID == topicID && r.Slice == slice {
+				until = max(until, r.Offset+1)
+			}
 		}
-		taken[slice] = clickhouse.Takeover{Epoch: m.epochs[slice], NextOffset: next}
 	}
-	m.calls["takeover"]++
-	return taken, nil
+	return until, nil
+}
+
+func (l *log) add(offset int64) {
+	l.stored[offset] = true
+	l.high = max(l.high, offset+1)
+	for l.stored[l.next] {
+		l.next++
+	}
 }
 
 func (m *model) InsertStatements(ctx context.Context, statements []clickhouse.Statement) error {
 	fate, err := m.delay(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, s := range statements {
-		if m.fenced(s.Slice, s.Epoch) {
-			m.calls["fenced"]++
+	for i := range statements {
+		if m.fenced(statements[i].Slice, statements[i].Epoch) {
+			m.calls["inserts fenced"]++
 			return clickhouse.ErrFenced
 		}
 	}
@@ -125,61 +234,104 @@ func (m *model) InsertStatements(ctx context.Context, statements []clickhouse.St
 		return errFault
 	}
 	// A call whose caller gave up may still be applied.
-	for _, s := range statements {
-		m.statements = append(m.statements, s)
-		if m.stored[s.Slice] == nil {
-			m.stored[s.Slice] = map[int64]bool{}
-		}
-		m.stored[s.Slice][s.Offset] = true
+	for i := range statements {
+		s := &statements[i]
+		key := s.Event.GroupKey()
+		group := m.data.groups[key]
+		group.statements = append(group.statements, *s)
+		m.data.groups[key] = group
+		m.log(s.TopicID, s.Slice).add(s.Offset)
 	}
 	if err != nil || fate < m.faults.before+m.faults.after {
-		m.calls["statements unanswered"]++
+		m.calls["inserts unanswered"]++
 		return errFault
 	}
 	return nil
+}
+
+// landing says which tables an insert of rows reaches, and whether it is answered.
+type landing struct {
+	ledger, answered bool
+	views            [len(derived)]bool
+}
+
+var everywhere = landing{true, true, [...]bool{true, true, true, true, true, true}}
+
+// land decides where rows land: under a fault nowhere, everywhere, or in some of
+// the tables.
+func (m *model) land(fate float64, failed bool) landing {
+	f := m.faults
+	switch {
+	case !failed && fate < f.before:
+		return landing{}
+	case !failed && fate < f.before+f.after:
+		whole := everywhere
+		whole.answered = false
+		return whole
+	case failed || fate < f.before+f.after+f.partly:
+		m.calls["inserts half applied"]++
+		part := landing{ledger: m.random.IntN(2) == 0}
+		for i := range part.views {
+			part.views[i] = m.random.IntN(2) == 0
+		}
+		return part
+	}
+	return everywhere
 }
 
 func (m *model) InsertRows(ctx context.Context, rows []clickhouse.Row) error {
 	fate, err := m.delay(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, r := range rows {
-		if m.fenced(r.Slice, r.Epoch) {
-			m.calls["fenced"]++
+	for i := range rows {
+		if m.fenced(rows[i].Slice, rows[i].Epoch) {
+			m.calls["inserts fenced"]++
 			return clickhouse.ErrFenced
 		}
 	}
-	table, view, answered := true, true, err == nil
-	f := m.faults
-	switch {
-	case err != nil:
-		table, view = m.random.IntN(2) == 0, m.random.IntN(2) == 0
-	case fate < f.before:
-		table, view, answered = false, false, false
-	case fate < f.before+f.after:
-		answered = false
-	case fate < f.before+f.after+f.tableOnly:
-		view, answered = false, false
-	case fate < f.before+f.after+f.tableOnly+f.viewOnly:
-		table, answered = false, false
-	}
+	where := m.land(fate, err != nil)
 	for i := range rows {
-		if table {
-			m.ledger = append(m.ledger, rows[i])
-		}
-		if view {
-			for key, sum := range cellsOf(&rows[i]) {
-				m.view[key] += sum
-			}
-		}
+		m.apply(&rows[i], where)
 	}
-	if table != view {
-		m.calls["half applied"]++
-	}
-	if !answered {
+	if !where.answered {
 		return errFault
 	}
 	return nil
+}
+
+// apply adds a row to the tables that it reaches.
+func (m *model) apply(row *clickhouse.Row, where landing) {
+	if where.ledger {
+		key := revenue.GroupKey{Workspace: row.Workspace, Group: row.Group}
+		group := m.data.groups[key]
+		group.rows = append(group.rows, *row)
+		m.data.groups[key] = group
+	}
+	amounts := measured(row)
+	for i, table := range derived {
+		c, counts := cellOf(table, row)
+		if !counts {
+			continue
+		}
+		if where.views[i] {
+			m.data.view[c] = m.data.view[c].plus(amounts, 1)
+		}
+		if where.views[i] != where.ledger {
+			sign := int64(1)
+			if where.views[i] {
+				sign = -1
+			}
+			m.differ(c, m.data.differing[c].plus(amounts, sign))
+		}
+	}
+}
+
+func (m *model) differ(c cell, by measures) {
+	if by == (measures{}) {
+		delete(m.data.differing, c)
+	} else {
+		m.data.differing[c] = by
+	}
 }
 
 func (m *model) ReadGroups(ctx context.Context, keys []revenue.GroupKey) (map[revenue.GroupKey]clickhouse.GroupState, error) {
@@ -190,22 +342,31 @@ func (m *model) ReadGroups(ctx context.Context, keys []revenue.GroupKey) (map[re
 	defer m.mu.Unlock()
 	states := map[revenue.GroupKey]clickhouse.GroupState{}
 	for _, key := range keys {
-		state := clickhouse.GroupState{Held: revenue.Held{}}
-		for _, s := range m.statements {
-			if s.Event.GroupKey() == key {
-				state.Events = append(state.Events, *s.Event)
-			}
+		group := m.data.groups[key]
+		state := clickhouse.GroupState{Events: group.events(), Held: revenue.HeldOf(group.ledger())}
+		if len(state.Events)+len(state.Held) > 0 {
+			states[key] = state
 		}
-		var rows []revenue.LedgerRow
-		for _, r := range m.ledger {
-			if r.Workspace == key.Workspace && r.Group == key.Group {
-				rows = append(rows, *r.LedgerRow)
-			}
-		}
-		state.Held = revenue.HeldOf(rows)
-		states[key] = state
 	}
 	return states, nil
+}
+
+// events are what was said of the group.
+func (g groupContents) events() []revenue.Event {
+	events := make([]revenue.Event, len(g.statements))
+	for i := range g.statements {
+		events[i] = *g.statements[i].Event
+	}
+	return events
+}
+
+// ledger is the group's rows without who wrote them.
+func (g groupContents) ledger() []revenue.LedgerRow {
+	rows := make([]revenue.LedgerRow, len(g.rows))
+	for i := range g.rows {
+		rows[i] = *g.rows[i].LedgerRow
+	}
+	return rows
 }
 
 func (m *model) ReadRows(ctx context.Context, keys []revenue.GroupKey) ([]revenue.LedgerRow, error) {
@@ -216,11 +377,7 @@ func (m *model) ReadRows(ctx context.Context, keys []revenue.GroupKey) ([]revenu
 	defer m.mu.Unlock()
 	var rows []revenue.LedgerRow
 	for _, key := range keys {
-		for _, r := range m.ledger {
-			if r.Workspace == key.Workspace && r.Group == key.Group {
-				rows = append(rows, *r.LedgerRow)
-			}
-		}
+		rows = append(rows, m.data.groups[key].ledger()...)
 	}
 	return rows, nil
 }
@@ -231,66 +388,78 @@ func (m *model) GroupHashes(ctx context.Context, slice int32, each func([]uint64
 	}
 	m.mu.Lock()
 	var hashes []uint64
-	for _, s := range m.statements {
-		if s.Slice == slice {
-			hashes = append(hashes, xxhash.Sum64String(s.Event.GroupKey().String()))
+	for key, group := range m.data.groups {
+		if len(group.statements) > 0 && group.statements[0].Slice == slice {
+			hashes = append(hashes, xxhash.Sum64String(key.String()))
 		}
 	}
 	m.mu.Unlock()
 	return each(hashes)
 }
 
-// Equalise makes the view's cells within the scope what the ledger says.
+// Equalise makes the cells of the derived tables within the scope what the ledger
+// says.
 func (m *model) Equalise(ctx context.Context, scope clickhouse.Scope) (clickhouse.Repair, error) {
-	if _, err := m.delay(ctx); err != nil {
-		return clickhouse.Repair{}, err
-	}
+	_, failed := m.delay(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	within := func(c cell) bool {
-		slice, workspace := false, len(scope.Workspaces) == 0
-		for _, s := range scope.Slices {
-			slice = slice || s == c.slice
-		}
-		for _, w := range scope.Workspaces {
-			workspace = workspace || w == c.workspace
-		}
-		return slice && workspace && (scope.From.IsZero() || c.hour >= scope.From.Unix()/3600 && c.hour <= scope.To.Unix()/3600)
-	}
 	for slice, epoch := range scope.Epochs {
 		if m.fenced(slice, epoch) {
 			return clickhouse.Repair{}, clickhouse.ErrFenced
 		}
 	}
 	repair := clickhouse.Repair{Cells: map[string]int64{}}
-	want := m.rollup()
-	for key := range m.view {
-		if _, ok := want[key]; !ok {
-			want[key] = 0
+	for c, by := range m.data.differing {
+		if !within(scope, c) || failed != nil && m.random.IntN(2) == 0 { // a repair may be cut short
+			continue
 		}
+		m.data.view[c] = m.data.view[c].plus(by, 1)
+		delete(m.data.differing, c)
+		repair.Cells[c.table]++
 	}
-	for key, sum := range want {
-		if within(key) && m.view[key] != sum {
-			m.view[key] = sum
-			repair.Cells["view"]++
-		}
-	}
-	m.calls["equalised cells"] += int(repair.Total())
-	return repair, nil
+	m.calls["cells equalised"] += int(repair.Total())
+	return repair, failed
 }
 
-func (m *model) SaveProgress(ctx context.Context, _ []clickhouse.Progress) error {
-	_, err := m.delay(ctx)
-	return err
+// within reports whether a cell lies in the scope, whose range is of whole days.
+func within(scope clickhouse.Scope, c cell) bool {
+	return slices.Contains(scope.Slices, c.slice) &&
+		(len(scope.Workspaces) == 0 || slices.Contains(scope.Workspaces, c.workspace)) &&
+		(scope.From.IsZero() || c.to >= scope.From.Unix()/86400) &&
+		(scope.To.IsZero() || c.from <= scope.To.Add(-time.Nanosecond).Unix()/86400)
 }
 
-// rollup is what the view should hold.
-func (m *model) rollup() map[cell]int64 {
-	sums := map[cell]int64{}
-	for i := range m.ledger {
-		for key, sum := range cellsOf(&m.ledger[i]) {
-			sums[key] += sum
-		}
+func (m *model) SaveProgress(ctx context.Context, progress []clickhouse.Progress) error {
+	if _, err := m.delay(ctx); err != nil {
+		return err
 	}
-	return sums
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.saved(progress)
+	return nil
+}
+
+// backup is the contents as they are, to be restored later.
+func (m *model) backup() contents {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.data.copy()
+}
+
+// restore puts a backup in the place of what is there, the fence included.
+func (m *model) restore(from contents) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.data = from.copy()
+}
+
+func (c contents) copy() contents {
+	same := contents{maps.Clone(c.epochs), map[place]*log{}, maps.Clone(c.groups), maps.Clone(c.view), maps.Clone(c.differing)}
+	for at, l := range c.logs {
+		same.logs[at] = &log{maps.Clone(l.stored), l.next, l.high}
+	}
+	for key, group := range same.groups { // what is appended later must not be shared
+		same.groups[key] = groupContents{slices.Clip(group.statements), slices.Clip(group.rows)}
+	}
+	return same
 }

@@ -100,6 +100,7 @@ func (s *Sink) resolve(ctx context.Context, w *work) error {
 func (s *Sink) readKnown(ctx context.Context, w *work) error {
 	unknown := map[revenue.GroupKey]*group{}
 	for _, g := range w.groups {
+		g.part.session.filterUntil = max(g.part.session.filterUntil, g.part.last+1)
 		if known, ok := s.cache.get(g.key); ok {
 			g.known, g.held, g.source = known.events, known.held, "cache"
 			continue
@@ -143,12 +144,12 @@ func (g *group) fold() {
 			return
 		}
 	}
-	g.desired = revenue.Ledger(g.all)
+	desired := revenue.Ledger(g.all)
 	if len(g.held) == 0 {
-		g.missing = g.desired
+		g.missing = desired
 		return
 	}
-	g.missing, g.foreign = revenue.Difference(g.desired, g.held)
+	g.missing, g.foreign = revenue.Difference(desired, g.held)
 }
 
 // append adds rows of a group under the position of its batch.
@@ -189,7 +190,8 @@ func (s *Sink) retractForeign(ctx context.Context, w *work, surprised []*group) 
 
 // uncertain returns what has to be made equal to the ledger because an earlier
 // attempt at these statements may have been cut short between a table and its
-// views.
+// views. That attempt may have had more of the statements, or fewer, and so other
+// rows: the scope is wherever any rows of these groups can lie.
 func (w *work) uncertain(parts []*part) (clickhouse.Scope, bool) {
 	scope := clickhouse.Scope{Epochs: map[int32]uint64{}}
 	doubtful := map[int32]bool{}
@@ -209,21 +211,24 @@ func (w *work) uncertain(parts []*part) (clickhouse.Scope, bool) {
 			workspaces[g.key.Workspace] = true
 			scope.Workspaces = append(scope.Workspaces, g.key.Workspace)
 		}
-		scope = widen(widen(scope, g.desired), g.retracted)
+		for i := range g.all {
+			from, to := g.all[i].Span()
+			scope = widen(scope, from, to)
+		}
+		for i := range g.retracted {
+			scope = widen(scope, g.retracted[i].OccurredAt, g.retracted[i].OccurredAt)
+		}
 	}
-	return scope, len(doubtful) > 0 && !scope.From.IsZero()
+	return scope, len(scope.Workspaces) > 0
 }
 
-// widen makes the scope's range include the rows.
-func widen(scope clickhouse.Scope, rows []revenue.LedgerRow) clickhouse.Scope {
-	for i := range rows {
-		at := rows[i].OccurredAt
-		if scope.From.IsZero() || at.Before(scope.From) {
-			scope.From = at
-		}
-		if end := at.Add(time.Microsecond); end.After(scope.To) {
-			scope.To = end
-		}
+// widen makes the scope's range include both moments.
+func widen(scope clickhouse.Scope, from, to time.Time) clickhouse.Scope {
+	if scope.From.IsZero() || from.Before(scope.From) {
+		scope.From = from
+	}
+	if end := to.Add(time.Microsecond); end.After(scope.To) {
+		scope.To = end
 	}
 	return scope
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
 	"revstream/clickhouse"
@@ -36,12 +35,15 @@ type session struct {
 	// uncertainUntil is the offset before which an earlier attempt may have
 	// written some of its rows, or some of what views derive from them.
 	uncertainUntil int64
-	// rewindTo is where the slice has to be read from if the store turned out to
-	// hold less than the group committed, or -1.
+	// rewindTo is where the slice has to be read from at the latest, if that is not
+	// where the group has come to, or -1.
 	rewindTo int64
 	// next is the offset up to which everything is stored, or -1 if not known yet.
-	next   int64
-	filter *filter
+	next int64
+	// filter knows every group of the records before filterUntil: those that were
+	// stored when it was filled, and those that this session has seen since.
+	filter      *filter
+	filterUntil int64
 	// target is a sight of the log's end that has still to be reached; complete is
 	// the moment of the latest one that was.
 	target   sight
@@ -122,6 +124,11 @@ func (s *Sink) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, session := range waiting {
+		if session.topicID != "" && session.topicID != topicID {
+			return fmt.Errorf("take over slice %d: %w: it was %s and is %s", session.slice, errTopicRecreated, session.topicID, topicID)
+		}
+	}
 	taken, err := s.store.TakeOver(ctx, topicID, numbers)
 	if err != nil {
 		s.metrics.takeovers.WithLabelValues("failed").Inc()
@@ -141,31 +148,72 @@ func (s *Sink) takeOver(ctx context.Context) error {
 // begin prepares a session for what the store holds of its slice.
 func (s *Sink) begin(ctx context.Context, session *session, taken clickhouse.Takeover) error {
 	s.cache.drop(session.slice)
-	if session.filter == nil {
-		filter := newFilter(s.config.FilterErrorRate)
-		err := s.store.GroupHashes(ctx, session.slice, func(hashes []uint64) error {
-			for _, hash := range hashes {
-				filter.add(hash)
-			}
-			return ctx.Err()
-		})
-		if err != nil {
-			return fmt.Errorf("read the groups of slice %d: %w", session.slice, err)
+	// Another writer may have stored more while this session was away.
+	if session.filter == nil || taken.NextOffset > session.filterUntil {
+		if err := s.fillFilter(ctx, session, taken.NextOffset); err != nil {
+			return err
 		}
-		session.filter = filter
 	}
 	session.epoch, session.uncertainUntil = taken.Epoch, taken.NextOffset
-	// The store may hold less than was committed: another store, a restored
-	// backup, a recreated topic. Then the log is read again from there.
-	if committed := session.committed.Load(); session.next < 0 && committed > taken.NextOffset {
-		session.rewindTo = taken.NextOffset
-		s.log.Warn("the store holds less than the group committed: reading again",
-			zap.Int32("slice", session.slice), zap.Int64("committed", committed), zap.Int64("stored", taken.NextOffset))
-	} else if session.next < 0 && committed >= 0 {
-		session.next = committed
+	if err := s.place(ctx, session, taken); err != nil {
+		return err
 	}
 	session.owned = true
 	return nil
+}
+
+// fillFilter reads the groups of a slice of which everything before an offset is
+// stored.
+func (s *Sink) fillFilter(ctx context.Context, session *session, until int64) error {
+	filter := newFilter(s.config.FilterErrorRate)
+	err := s.store.GroupHashes(ctx, session.slice, func(hashes []uint64) error {
+		for _, hash := range hashes {
+			filter.add(hash)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("read the groups of slice %d: %w", session.slice, err)
+	}
+	session.filter, session.filterUntil = filter, until
+	return nil
+}
+
+// place decides where the session reads from: where the group has come to, unless
+// the store and the group do not belong together.
+func (s *Sink) place(ctx context.Context, session *session, taken clickhouse.Takeover) error {
+	committed := session.committed.Load()
+	switch {
+	case taken.TopicChanged:
+		s.log.Error("the topic is not the one that the slice was read from: it is read from its beginning, and what "+
+			"was accepted later than completeThrough has to be sent again", zap.Int32("slice", session.slice))
+		session.rewindTo = 0
+		return errors.Join(s.commitBack(ctx, session), s.equaliseWhole(ctx, session))
+	case session.next >= 0: // another attempt of a session that has come somewhere
+		return nil
+	case committed < 0:
+		session.rewindTo = taken.NextOffset // what lies between was never stored
+		return nil
+	case committed <= taken.NextOffset:
+		session.next = committed
+		return nil
+	}
+	// Another store, or one restored from a backup, which may have caught it
+	// between the statements of a batch and its rows.
+	from, err := s.store.RowsUntil(ctx, session.topicID, session.slice)
+	if err != nil {
+		return err
+	}
+	session.rewindTo = min(from, taken.NextOffset)
+	s.log.Error("the store holds less than the group committed: reading again", zap.Int32("slice", session.slice),
+		zap.Int64("committed", committed), zap.Int64("stored", taken.NextOffset), zap.Int64("from", session.rewindTo))
+	return errors.Join(s.commitBack(ctx, session), s.equaliseWhole(ctx, session))
+}
+
+// equaliseWhole makes all derived cells of the slice agree with the ledger.
+func (s *Sink) equaliseWhole(ctx context.Context, session *session) error {
+	return s.equalise(ctx, clickhouse.Scope{
+		Slices: []int32{session.slice}, Epochs: map[int32]uint64{session.slice: session.epoch}})
 }
 
 func (s *Sink) topicID(ctx context.Context) (string, error) {
@@ -181,14 +229,19 @@ func (s *Sink) topicID(ctx context.Context) (string, error) {
 }
 
 // current returns the parts of the batch whose slices are owned by a live
-// session, without records that are stored already.
-func (s *Sink) current(b *batch) []*part {
+// session, without records that are stored already. Records of another topic than
+// the one that was taken over are none of its: the client read them before it was
+// made anew.
+func (s *Sink) current(b *batch) ([]*part, error) {
 	var parts []*part
 	rewind := map[int32]kgo.EpochOffset{}
 	for _, session := range s.live() {
 		p := b.parts[session.slice]
 		if p == nil {
 			continue
+		}
+		if b.topicID != "" && b.topicID != session.topicID {
+			return nil, fmt.Errorf("read slice %d: %w: its records are of %s, it is %s", session.slice, errTopicRecreated, b.topicID, session.topicID)
 		}
 		if session.rewindTo >= 0 && p.records[0].Offset > session.rewindTo {
 			rewind[session.slice] = kgo.EpochOffset{Epoch: -1, Offset: session.rewindTo}
@@ -201,25 +254,7 @@ func (s *Sink) current(b *batch) []*part {
 		parts = append(parts, p)
 	}
 	s.seek(rewind)
-	return parts
+	return parts, nil
 }
 
 func isOutOfRange(err error) bool { return errors.Is(err, kerr.OffsetOutOfRange) }
-
-// commitOutcome names the outcome of a commit for its counter.
-func commitOutcome(response *kmsg.OffsetCommitResponse, err error) (string, error) {
-	if errors.Is(err, errSessionEnded) {
-		return "refused", err
-	}
-	if err != nil {
-		return "failed", err
-	}
-	for _, topic := range response.Topics {
-		for _, partition := range topic.Partitions {
-			if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
-				return "failed", fmt.Errorf("partition %d: %w", partition.Partition, err)
-			}
-		}
-	}
-	return "done", nil
-}

@@ -17,8 +17,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -32,6 +32,7 @@ import (
 // each method promises.
 type Store interface {
 	TakeOver(ctx context.Context, topicID string, slices []int32) (map[int32]clickhouse.Takeover, error)
+	RowsUntil(ctx context.Context, topicID string, slice int32) (int64, error)
 	InsertStatements(ctx context.Context, statements []clickhouse.Statement) error
 	InsertRows(ctx context.Context, rows []clickhouse.Row) error
 	ReadGroups(ctx context.Context, keys []revenue.GroupKey) (map[revenue.GroupKey]clickhouse.GroupState, error)
@@ -49,6 +50,7 @@ type Quarantine func(ctx context.Context, letter stream.DeadLetter) error
 type Sink struct {
 	config     Config
 	topic      string
+	opts       []kgo.Opt
 	client     *kgo.Client
 	admin      *kadm.Client
 	store      Store
@@ -71,7 +73,7 @@ func New(config Config, topic string, opts []kgo.Opt, store Store, quarantine Qu
 		metrics: newMetrics(registry), cache: newCache(config.CacheStatementsMax),
 		sessions: map[int32]*session{}, ends: make(chan logEnds, 1),
 	}
-	client, err := kgo.NewClient(append(opts,
+	s.opts = append(opts,
 		kgo.ConsumerGroup(config.Group),
 		kgo.ConsumeTopics(topic),
 		kgo.DisableAutoCommit(),
@@ -86,20 +88,48 @@ func New(config Config, topic string, opts []kgo.Opt, store Store, quarantine Qu
 		kgo.OnPartitionsRevoked(s.revoked),
 		kgo.OnPartitionsLost(s.revoked),
 		kgo.AdjustFetchOffsetsFn(s.fetchOffsets),
-	)...)
+	)
+	return s, s.connect()
+}
+
+// connect opens the client. A client keeps to the first topic of a name that it
+// has seen, so a topic that was made anew needs another client.
+func (s *Sink) connect() error {
+	client, err := kgo.NewClient(s.opts...)
 	if err != nil {
-		return nil, fmt.Errorf("create the sink's Kafka client: %w", err)
+		return fmt.Errorf("create the sink's Kafka client: %w", err)
 	}
 	s.client, s.admin = client, kadm.NewClient(client)
-	return s, nil
+	return nil
 }
 
 // ErrLogLost says that Kafka no longer has records that the store has not seen.
 var ErrLogLost = errors.New("records that were never stored are gone from Kafka")
 
+// errTopicRecreated says that the topic is not the one that the client reads.
+var errTopicRecreated = errors.New("the topic was deleted and made anew")
+
 // Run consumes until the context ends, then stores and commits what it holds and
 // leaves the group. It returns an error only for what needs people: ErrLogLost.
 func (s *Sink) Run(ctx context.Context) error {
+	for {
+		err := s.join(ctx)
+		if !errors.Is(err, errTopicRecreated) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.metrics.recreations.Inc()
+		s.log.Error("reading the new topic from its beginning", zap.String("topic", s.topic), zap.Error(err))
+		if err := s.connect(); err != nil {
+			return err
+		}
+	}
+}
+
+// join is Run as one member of the group, until the topic is made anew.
+func (s *Sink) join(ctx context.Context) error {
 	defer s.client.CloseAllowingRebalance()
 	watching, stop := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
@@ -112,7 +142,7 @@ func (s *Sink) Run(ctx context.Context) error {
 		err := s.consume(ctx)
 		s.client.AllowRebalance()
 		switch {
-		case errors.Is(err, ErrLogLost):
+		case errors.Is(err, ErrLogLost), errors.Is(err, errTopicRecreated):
 			return err
 		case ctx.Err() != nil:
 			return nil
@@ -169,8 +199,8 @@ func (s *Sink) consume(ctx context.Context) error {
 	}
 }
 
-// gather polls until the batch is full or due. Its error says that records are
-// lost; the batch may be empty, but is never nil.
+// gather polls until the batch is full or due. Its error says that records, or the
+// topic, are lost; the batch may be empty, but is never nil.
 func (s *Sink) gather(ctx context.Context) (*batch, error) {
 	b := newBatch()
 	deadline := time.Now().Add(s.config.BatchWaitMax)
@@ -184,7 +214,12 @@ func (s *Sink) gather(ctx context.Context) (*batch, error) {
 		if b.records == 0 && !fetches.Empty() {
 			deadline = time.Now().Add(s.config.BatchWaitMax) // from the first record on
 		}
-		fetches.EachPartition(func(p kgo.FetchTopicPartition) { b.add(p.Partition, p.Records) })
+		fetches.EachTopic(func(t kgo.FetchTopic) {
+			if t.TopicID != ([16]byte{}) {
+				b.topicID = stream.TopicIDText(t.TopicID)
+			}
+			t.EachPartition(func(p kgo.FetchPartition) { b.add(p.Partition, p.Records) })
+		})
 	}
 	return b, nil
 }
@@ -198,6 +233,8 @@ func (s *Sink) fetchError(fetches kgo.Fetches) error {
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
 		case isOutOfRange(err):
 			lost = fmt.Errorf("%s[%d]: %w: %w", topic, partition, ErrLogLost, err)
+		case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
+			lost = fmt.Errorf("%s[%d]: %w: %w", topic, partition, errTopicRecreated, err)
 		default:
 			s.log.Warn("poll", zap.String("topic", topic), zap.Int32("partition", partition), zap.Error(err))
 		}
@@ -211,7 +248,7 @@ func (s *Sink) prepare(ctx context.Context, b *batch) ([]*part, error) {
 	if err := s.takeOver(ctx); err != nil {
 		return nil, err
 	}
-	return s.current(b), nil
+	return s.current(b)
 }
 
 // process makes the store hold what the parts say and then commits them. After an
@@ -255,16 +292,8 @@ func (s *Sink) insertRows(ctx context.Context, parts []*part, work *work) error 
 		}
 	}
 	if scope, uncertain := work.uncertain(parts); uncertain {
-		err := s.timed("equalise", func() error {
-			repair, err := s.store.Equalise(ctx, scope)
-			if cells := repair.Total(); cells > 0 {
-				s.metrics.repaired.Add(float64(cells))
-				s.log.Info("derived tables made equal to the ledger", zap.Int64("cells", cells), zap.Int32s("slices", scope.Slices))
-			}
+		if err := s.equalise(ctx, scope); err != nil {
 			return err
-		})
-		if err != nil {
-			return fmt.Errorf("equalise derived tables: %w", err)
 		}
 	}
 	s.metrics.batches.WithLabelValues("stored").Inc()
@@ -274,33 +303,19 @@ func (s *Sink) insertRows(ctx context.Context, parts []*part, work *work) error 
 	return nil
 }
 
-// commit moves the group's offsets. A commit that does not get through costs a
-// replay, never money, so it is counted and not retried. The guard refuses it
-// for slices whose session ended meanwhile: Kafka itself would take a stale
-// commit of a member that has rejoined.
-func (s *Sink) commit(ctx context.Context, parts []*part) {
-	offsets := make(map[int32]kgo.EpochOffset, len(parts))
-	for _, p := range parts {
-		offsets[p.slice] = kgo.EpochOffset{Epoch: p.leaderEpoch, Offset: p.last + 1}
-	}
-	guard := func(*kmsg.OffsetCommitRequest) error {
-		for _, p := range parts {
-			if !p.session.alive.Load() {
-				return fmt.Errorf("slice %d: %w", p.slice, errSessionEnded)
-			}
+// equalise makes the derived tables agree with the ledger.
+func (s *Sink) equalise(ctx context.Context, scope clickhouse.Scope) error {
+	return s.timed("equalise", func() error {
+		repair, err := s.store.Equalise(ctx, scope)
+		if cells := repair.Total(); cells > 0 {
+			s.metrics.repaired.Add(float64(cells))
+			s.log.Info("derived tables made equal to the ledger", zap.Int64("cells", cells), zap.Int32s("slices", scope.Slices))
+		}
+		if err != nil {
+			return fmt.Errorf("equalise derived tables: %w", err)
 		}
 		return nil
-	}
-	begin := time.Now()
-	s.client.CommitOffsetsSync(kgo.PreCommitFnContext(ctx, guard), map[string]map[int32]kgo.EpochOffset{s.topic: offsets},
-		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, err error) {
-			outcome, err := commitOutcome(response, err)
-			s.metrics.commits.WithLabelValues(outcome).Inc()
-			if err != nil {
-				s.log.Warn("commit offsets", zap.Error(err))
-			}
-		})
-	s.metrics.seconds.WithLabelValues("commit").Observe(time.Since(begin).Seconds())
+	})
 }
 
 // giveBack forgets what an attempt may have half done: the slices are taken over
