@@ -10,6 +10,7 @@ import (
 	"revstream/connectors/chargebee"
 	"revstream/connectors/gocardless"
 	"revstream/connectors/paddle"
+	"revstream/connectors/recurly"
 	"revstream/connectors/revenuecat"
 	"revstream/connectors/stripe"
 )
@@ -23,6 +24,7 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 		chargebee.New(),
 		gocardless.New(),
 		paddle.New(),
+		recurly.New(),
 		revenuecat.New(),
 	}
 }
