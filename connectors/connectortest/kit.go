@@ -170,10 +170,7 @@ func (k Kit) Fuzz(f *testing.F) {
 	for _, scenario := range scenarios {
 		objects := slices.Collect(maps.Values(scenario.API))
 		for _, fixture := range scenario.Deliveries {
-			body := []byte(fixture.Body)
-			if fixture.Text != "" {
-				body = []byte(fixture.Text)
-			}
+			body := fixture.bytes()
 			if len(objects) == 0 {
 				f.Add(body, []byte("{}"))
 			}

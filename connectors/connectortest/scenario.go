@@ -5,9 +5,11 @@
 package connectortest
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,9 +65,25 @@ type Worth struct {
 type Fixture struct {
 	Header map[string]string `json:"header,omitempty"`
 	// Body is the JSON that is delivered, byte by byte; Text is a body of another
-	// kind.
-	Body json.RawMessage `json:"body,omitempty"`
-	Text string          `json:"text,omitempty"`
+	// kind, and Form one that is a form, of values that travel in base64.
+	Body json.RawMessage   `json:"body,omitempty"`
+	Text string            `json:"text,omitempty"`
+	Form map[string]string `json:"form,omitempty"`
+}
+
+func (f Fixture) bytes() []byte {
+	switch {
+	case f.Text != "":
+		return []byte(f.Text)
+	case f.Form != nil:
+		form := url.Values{}
+		for name, value := range f.Form {
+			form.Set(name, base64.StdEncoding.EncodeToString([]byte(value)))
+		}
+		return []byte(form.Encode())
+	default:
+		return slices.Clone([]byte(f.Body))
+	}
 }
 
 // Load reads the scenarios of a provider's folder.
@@ -120,13 +138,9 @@ func (s Scenario) prepare(t testing.TB, connector connectors.Connector, settings
 		for name, value := range fixture.Header {
 			header.Set(name, value)
 		}
-		body := slices.Clone([]byte(fixture.Body))
-		if fixture.Text != "" {
-			body = []byte(fixture.Text)
-		}
 		deliveries[i] = connectors.Delivery{
 			Workspace: "acme", Integration: "we_1", Account: "acct_1", Livemode: !s.Test,
-			Settings: settled, Header: header, Body: body, ReceivedAt: ReceivedAt,
+			Settings: settled, Header: header, Body: fixture.bytes(), ReceivedAt: ReceivedAt,
 		}
 	}
 	return deliveries

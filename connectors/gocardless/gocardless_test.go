@@ -34,8 +34,8 @@ func TestConnector(t *testing.T) { kit().Run(t) }
 func FuzzDecode(f *testing.F) { kit().Fuzz(f) }
 
 // TestPublishedExample is a webhook of which GoCardless publishes the secret and the
-// signature (github.com/gocardless/gocardless-pro-go, webhooks_test.go). The line
-// break at its end is signed.
+// signature (github.com/gocardless/gocardless-pro-go, webhooks_test.go and the request in its
+// testdata). The line break at its end is signed.
 func TestPublishedExample(t *testing.T) {
 	const body = `{"events":[{"id":"EVTESTNE86TNZS","created_at":"2017-03-20T17:57:02.292Z","resource_type":"payments",` +
 		`"action":"failed","links":{"payment":"index_ID_123"},"details":{"origin":"bank","cause":"test_failure",` +

@@ -7,6 +7,7 @@ import (
 
 	"revstream/connectors"
 	"revstream/connectors/adyen"
+	"revstream/connectors/braintree"
 	"revstream/connectors/chargebee"
 	"revstream/connectors/gocardless"
 	"revstream/connectors/paddle"
@@ -21,6 +22,7 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 	return []connectors.Connector{
 		stripe.New(stripeConfig, registerer),
 		adyen.New(),
+		braintree.New(),
 		chargebee.New(),
 		gocardless.New(),
 		paddle.New(),
