@@ -76,6 +76,9 @@ func (q *ExplainQuery) figure(p *parser, figures map[string]figure) {
 	case !known:
 		p.fail("figure", "%q is not one of %s", clip(name), strings.Join(slices.Sorted(maps.Keys(figures)), ", "))
 	}
+	if figure.ofState() && (q.Plan != "" || q.Product != "") {
+		p.fail("figure", "%v", q.refuseWhatMoves())
+	}
 	q.Figure, q.balance, q.unit, q.from = name, figure.balance, figure.unit, figure.from
 }
 

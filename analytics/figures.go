@@ -138,6 +138,17 @@ func newFigures() map[string]figure {
 		"trialConversionRate":    derived("trialConversionCount", "trialCount"),
 		"cancellationRate":       derived("uniqueCancelledSubs", "uniqueActiveSubs"),
 		"refundRate":             derived("refundCount", "positiveChargeCount"),
+		"grossMrrChurn":          derived("contractionCents", "churnCents", "mrrCents"),
+		"netMrrChurn":            derived("contractionCents", "churnCents", "expansionCents", "reactivationCents", "mrrCents"),
+		"quickRatio":             derived("newCents", "expansionCents", "contractionCents", "churnCents"),
+		"arpaCents":              derived("mrrCents", "customers"),
+		"openingCustomers":       derived("customers"),
+		"churnedCustomers":       derived("customers"),
+		"customerChurnRate":      derived("customers"),
+		"retainedMrrCents":       derived("mrrCents"),
+		"closingMrrCents":        derived("mrrCents"),
+		"grossRevenueRetention":  derived("mrrCents"),
+		"netRevenueRetention":    derived("mrrCents"),
 		"refundRateByAmount":     derived("refundCents", "grossRevenueCents"),
 		"averageOrderValueCents": derived("netRevenueCents", "positiveChargeCount"),
 		"uniqueCancelledSubs":    derived("cancellationCount"),
@@ -154,6 +165,11 @@ func (f *figure) kinds() (kinds []string) {
 		kinds = append(kinds, texts(term.kinds)...)
 	}
 	return kinds
+}
+
+// ofState reports whether movements or activity of subscriptions are behind the figure.
+func (f *figure) ofState() bool {
+	return slices.ContainsFunc(f.terms, func(t term) bool { return t.kinds[0].Family() == revenue.FamilyState })
 }
 
 // counts is what rows of a kind come to in the figure. It is linear, so that the rows'

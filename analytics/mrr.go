@@ -34,9 +34,12 @@ type MRRBucket struct {
 	Bucket
 	MRRFigures
 	// ActiveSubscriptions and Customers are those at the end of the bucket.
-	ActiveSubscriptions int64       `json:"activeSubscriptions"`
-	Customers           int64       `json:"customers"`
-	Native              []NativeMRR `json:"native"`
+	ActiveSubscriptions int64 `json:"activeSubscriptions"`
+	Customers           int64 `json:"customers"`
+	// ARPACents is the average MRR of a paying customer at the end; null without
+	// customers, or where some are worth what no rate is known for.
+	ARPACents *int64      `json:"arpaCents"`
+	Native    []NativeMRR `json:"native"`
 }
 
 // NativeMRR are the figures of one currency in its own minor units.
@@ -59,6 +62,28 @@ type MRRFigures struct {
 	MRRCents          int64    `json:"mrrCents"`
 	ARRCents          int64    `json:"arrCents"`
 	Exact             ExactMRR `json:"exact"`
+	Rates             MRRRates `json:"rates"`
+}
+
+// MRRRates are ratios of the exact values (reference/metrics.md section 2b), null of
+// nothing.
+type MRRRates struct {
+	// GrossMRRChurn is (contraction + churn) / opening; NetMRRChurn takes expansion and
+	// reactivation off, and may be negative.
+	GrossMRRChurn *Thousandths `json:"grossMrrChurn"`
+	NetMRRChurn   *Thousandths `json:"netMrrChurn"`
+	// QuickRatio is (new + expansion) / (contraction + churn).
+	QuickRatio *Thousandths `json:"quickRatio"`
+}
+
+// mrrRates are those of exact movements, signed as in the ledger.
+func mrrRates(opening *big.Int, parts []*big.Int) MRRRates {
+	lost := new(big.Int).Add(parts[movementContraction], parts[movementChurn])
+	lost.Neg(lost)
+	net := new(big.Int).Sub(lost, parts[movementExpansion])
+	net.Sub(net, parts[movementReactivation])
+	won := new(big.Int).Add(parts[movementNew], parts[movementExpansion])
+	return MRRRates{exactRatio(lost, opening), exactRatio(net, opening), exactRatio(won, lost)}
 }
 
 // ExactMRR are minor units with all their decimals, as decimal text.
@@ -77,6 +102,9 @@ type ExactMRR struct {
 func (s *Server) mrrSeries(ctx context.Context, request asked) (answered, error) {
 	query, workspace, err := s.seriesQuestion(request)
 	if err != nil {
+		return answered{}, err
+	}
+	if err := query.refuseWhatMoves(); err != nil {
 		return answered{}, err
 	}
 	r := s.reading(workspace, query.Filter)
@@ -182,6 +210,10 @@ func (h *history) bucket(i int, x *exchange, unknown map[string]bool) (MRRBucket
 	}); err != nil {
 		return bucket, err
 	}
+	if len(unknown) == 0 && closing.customers > 0 {
+		average := quotient(big.NewInt(bucket.MRRCents), big.NewInt(1), big.NewInt(closing.customers)).Int64()
+		bucket.ARPACents = &average
+	}
 	for _, currency := range slices.Sorted(maps.Keys(closing.mrr)) {
 		native := NativeMRR{Currency: currency}
 		if native.MRRFigures, err = mrrFigures(opening, closing, h.movements[i], newExchange(currency), func(other string) bool {
@@ -267,6 +299,7 @@ func publish(before, after *big.Int, parts []*big.Int) (MRRFigures, error) {
 			Contraction: decimalText(minus(parts[movementContraction])), Churn: decimalText(minus(parts[movementChurn])),
 			FX: decimalText(parts[movementCount]),
 		},
+		Rates: mrrRates(before, parts),
 	}, nil
 }
 

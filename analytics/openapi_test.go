@@ -118,6 +118,7 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 		"/v1/metrics/mrr?" + range2026, "/v1/metrics/mrr?" + range2026 + "&interval=x", "/v1/metrics/revenue?workspaceSlug=globex",
 		"/v1/metrics/mrr?" + range2026 + "&asOf=2026-02-03", "/revenue?" + range2026 + "&asOf=2026-02-03",
 		"/v1/explain?workspaceSlug=acme&figure=mrrCents&limit=2", "/v1/explain?" + range2026 + "&figure=refundCents&asOf=2026-03-01&changedSince=2026-02-01",
+		"/v1/metrics/retention?" + range2026 + "&interval=week", "/v1/metrics/retention?" + range2026 + "&plan=x",
 		"/v1/explain?workspaceSlug=acme&figure=refundRate", "/v1/explain?workspaceSlug=acme&figure=luck",
 	} {
 		request := httptest.NewRequest(http.MethodGet, target, nil)

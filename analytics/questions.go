@@ -19,7 +19,7 @@ var sqlFiles embed.FS
 // questions are the texts of the SQL files. They hold no values: those are bound.
 // What cannot be bound is chosen from fixed lists when they are loaded.
 type questions struct {
-	progress, rates, explain, explained string
+	progress, rates, explain, explained, retention string
 	// items are those of an entry as it is believed now, or as of a moment.
 	items     map[bool]string
 	cancelled map[cancelledChoice]string
@@ -88,7 +88,8 @@ func loadQuestions() (*questions, error) {
 	q := &questions{
 		progress: complete("progress", nil), rates: complete("rates", nil),
 		explain: complete("explain", nil), explained: complete("explained", nil),
-		items: map[bool]string{}, cancelled: map[cancelledChoice]string{},
+		retention: complete("retention", nil),
+		items:     map[bool]string{}, cancelled: map[cancelledChoice]string{},
 		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{}, pages: map[pageChoice]string{},
 	}
 	for _, whole := range []bool{false, true} {

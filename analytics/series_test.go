@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"net/url"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -215,15 +216,19 @@ func TestMRRMovements(t *testing.T) {
 			Exact: ExactMRR{"0", "2000.6666", "0", "1000", "0", "0", "0", "3000.6666"}},
 		// From two thirds to two cents by the rate alone.
 		{OpeningMRRCents: 3001, ContractionCents: 2000, ChurnCents: 1000, FXCents: 1, MRRCents: 2, ARRCents: 24,
-			Exact: ExactMRR{"3000.6666", "0", "0", "0", "2000", "1000", "1.3332", "1.9998"}},
+			Exact: ExactMRR{"3000.6666", "0", "0", "0", "2000", "1000", "1.3332", "1.9998"},
+			// 3000 of 3000.6666 were lost, and nothing was won.
+			Rates: MRRRates{thousandths(1000), thousandths(1000), thousandths(0)}},
 		{OpeningMRRCents: 2, ReactivationCents: 1500, MRRCents: 1502, ARRCents: 18024,
-			Exact: ExactMRR{"1.9998", "0", "1500", "0", "0", "0", "0", "1501.9998"}},
+			Exact: ExactMRR{"1.9998", "0", "1500", "0", "0", "0", "0", "1501.9998"},
+			// 1500 came back, of 1.9998.
+			Rates: MRRRates{thousandths(0), thousandths(-750075), nil}},
 	}
 	var got []MRRFigures
 	for _, bucket := range series.Series {
 		got = append(got, bucket.MRRFigures)
 	}
-	if !slices.Equal(got, want) {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
 	if !slices.Equal(series.Unconverted, []UnconvertedMRR{{"KWD", 77}}) {
@@ -266,3 +271,5 @@ func TestFlowSeriesOfCurrencies(t *testing.T) {
 		t.Errorf("february in Berlin: %+v", got)
 	}
 }
+
+func thousandths(n Thousandths) *Thousandths { return &n }

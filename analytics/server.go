@@ -82,6 +82,7 @@ const (
 	PathMetricsRefunds = "/v1/metrics/refunds"
 	PathMetricsRevenue = "/v1/metrics/revenue"
 	PathExplain        = "/v1/explain"
+	PathRetention      = "/v1/metrics/retention"
 )
 
 // Headers of the answers.
@@ -108,6 +109,7 @@ func (s *Server) Routes(app fiber.Router) {
 		PathMetricsRefunds: s.refundSeries,
 		PathMetricsRevenue: s.revenueSeries,
 		PathExplain:        s.explain,
+		PathRetention:      s.retentionSeries,
 	} {
 		app.Get(path, s.handler(path, answer))
 		app.All(path, func(c *fiber.Ctx) error {
