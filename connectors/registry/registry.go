@@ -10,6 +10,7 @@ import (
 	"revstream/connectors/braintree"
 	"revstream/connectors/chargebee"
 	"revstream/connectors/gocardless"
+	"revstream/connectors/lemonsqueezy"
 	"revstream/connectors/paddle"
 	"revstream/connectors/recurly"
 	"revstream/connectors/revenuecat"
@@ -25,6 +26,7 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 		braintree.New(),
 		chargebee.New(),
 		gocardless.New(),
+		lemonsqueezy.New(),
 		paddle.New(),
 		recurly.New(),
 		revenuecat.New(),
