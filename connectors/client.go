@@ -23,18 +23,29 @@ type Client struct {
 	Transport http.RoundTripper
 }
 
-// Fetch reads the object at a path below the API's base URL; authorise puts the
-// credentials on the request. That the object does not exist is an ErrMalformed,
-// for a retry would not make it; every other failure is temporary, a refused key
-// among them: it can be mended while the provider keeps trying.
+// Fetch reads the object at a path below the API's base URL; see Read.
 func (c Client) Fetch(ctx context.Context, baseURL, path string, authorise func(*http.Request)) (Object, error) {
+	text, err := c.Read(ctx, baseURL, path, func(request *http.Request) {
+		request.Header.Set("Accept", "application/json")
+		authorise(request)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ParseObject(text)
+}
+
+// Read reads what is at a path below a base URL; authorise puts the credentials on
+// the request. That there is nothing is an ErrMalformed, for a retry would not make
+// it; every other failure is temporary, a refused key among them: it can be mended
+// while the provider keeps trying.
+func (c Client) Read(ctx context.Context, baseURL, path string, authorise func(*http.Request)) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(baseURL, "/")+path, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("fetching %s: %w", path, err)
 	}
-	request.Header.Set("Accept", "application/json")
 	authorise(request)
 	// A redirect would carry the API key elsewhere.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -54,5 +65,5 @@ func (c Client) Fetch(ctx context.Context, baseURL, path string, authorise func(
 	case len(text) > fetchBytesMax:
 		return nil, &InvalidError{Code: "too_large", Detail: fmt.Sprintf("%s is larger than %d bytes.", path, fetchBytesMax)}
 	}
-	return ParseObject(text)
+	return text, nil
 }

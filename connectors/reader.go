@@ -87,6 +87,22 @@ func (r *Reader) Emit(e revenue.Event) {
 	r.events = append(r.events, e)
 }
 
+// EmitLinked adds a charge to another group than its own, that of its subscription,
+// and a link to its own. It is for providers whose refunds and disputes name the
+// payment alone: they are found in the payment's group, and learn from the link whose
+// it was; and a statement about the charge that does not know of the subscription
+// counts nothing beside it.
+func (r *Reader) EmitLinked(charge revenue.Event, groupID string) {
+	link := r.Statement(revenue.KindLink, charge.ObjectID, charge.ObjectID, charge.OccurredAt)
+	link.Version, link.Status = charge.Version, charge.Status
+	link.Original, link.Amount, link.Currency, link.Recurring = charge.ObjectID, charge.Amount, charge.Currency, true
+	link.Dimensions = charge.Dimensions
+	charge.Group = revenue.GroupName(r.Provider, r.Account, r.Livemode, groupID)
+	charge.Recurring = true
+	r.Emit(charge)
+	r.Emit(link)
+}
+
 // Invalid records what is wrong with a member, named by its path.
 func (r *Reader) Invalid(place, format string, args ...any) {
 	if r.fault == nil {

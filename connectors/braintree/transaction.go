@@ -61,11 +61,7 @@ func (n *notification) charge(o, subscription connectors.Object, status revenue.
 	if subscriptionID == "" {
 		subscriptionID = o.ID("subscription_id")
 	}
-	group := id
-	if subscriptionID != "" {
-		group = groupOf(subscriptionID)
-	}
-	c := n.cash(revenue.KindCharge, o, group, status)
+	c := n.cash(revenue.KindCharge, o, id, status)
 	c.Payment, c.Subscription, c.Plan = id, subscriptionID, o.ID("plan_id")
 	c.Recurring = subscriptionID != ""
 	switch {
@@ -76,12 +72,12 @@ func (n *notification) charge(o, subscription connectors.Object, status revenue.
 		c.Plan = subscription.ID("plan_id")
 		c.Billing = billing(subscription)
 	}
-	if c.Amount == 0 {
-		return
-	}
-	n.Emit(c)
-	if c.Recurring {
-		n.link(c)
+	switch {
+	case c.Amount == 0:
+	case c.Recurring:
+		n.EmitLinked(c, groupOf(subscriptionID))
+	default:
+		n.Emit(c)
 	}
 }
 
@@ -96,16 +92,6 @@ func billing(subscription connectors.Object) revenue.Billing {
 	default:
 		return ""
 	}
-}
-
-// link says in the transaction's own group, where its refunds and disputes are,
-// whose it was, and that it is counted.
-func (n *notification) link(c revenue.Event) {
-	l := n.Statement(revenue.KindLink, c.ObjectID, c.ObjectID, c.OccurredAt)
-	l.Version, l.Status = c.Version, c.Status
-	l.Original, l.Amount, l.Currency, l.Recurring = c.ObjectID, c.Amount, c.Currency, true
-	l.Dimensions = c.Dimensions
-	n.Emit(l)
 }
 
 func (n *notification) refund(o connectors.Object, status revenue.Status) {

@@ -12,6 +12,7 @@ import (
 	"revstream/connectors/gocardless"
 	"revstream/connectors/lemonsqueezy"
 	"revstream/connectors/paddle"
+	"revstream/connectors/paypal"
 	"revstream/connectors/recurly"
 	"revstream/connectors/revenuecat"
 	"revstream/connectors/stripe"
@@ -28,6 +29,7 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 		gocardless.New(),
 		lemonsqueezy.New(),
 		paddle.New(),
+		paypal.New(),
 		recurly.New(),
 		revenuecat.New(),
 	}

@@ -1,0 +1,75 @@
+package paypal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"revstream/connectors"
+)
+
+// lookUpTimeout bounds what is fetched for one delivery.
+const lookUpTimeout = 8 * time.Second
+
+// lookUp finds the subscription that an event is about or was paid for, and its
+// plan. What the API does not know, or nobody may ask it for, stays unknown; the
+// error is temporary.
+func (e *event) lookUp(ctx context.Context) error {
+	settings, paidFor := e.Delivery.Settings, ""
+	switch {
+	case strings.HasPrefix(e.About.Type, "BILLING.SUBSCRIPTION."):
+		e.agreement, e.plan = e.resource, e.resource.Child("plan")
+	case e.About.Type == "PAYMENT.SALE.COMPLETED":
+		paidFor = e.resource.ID("billing_agreement_id")
+	}
+	if settings["client_id"] == "" || e.agreement == nil && paidFor == "" || regular(e.plan).Child("frequency") != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
+	token, err := tokenOf(ctx, settings)
+	if err != nil {
+		return err
+	}
+	get := func(path, id string) (connectors.Object, error) {
+		object, err := connectors.Client{}.Fetch(ctx, settings["api_url"], path+url.PathEscape(id), token.SetAuthHeader)
+		if errors.Is(err, connectors.ErrMalformed) {
+			return nil, nil // it does not know it, which is not the payment's fault
+		}
+		return object, err
+	}
+	if paidFor != "" {
+		if e.agreement, err = get("/v1/billing/subscriptions/", paidFor); err != nil {
+			return err
+		}
+	}
+	if id := e.agreement.ID("plan_id"); id != "" {
+		e.plan, err = get("/v1/billing/plans/", id)
+	}
+	return err
+}
+
+// tokenOf gets a token for the credentials of the endpoint.
+func tokenOf(ctx context.Context, settings connectors.Settings) (*oauth2.Token, error) {
+	credentials := clientcredentials.Config{
+		ClientID: settings["client_id"], ClientSecret: settings["client_secret"],
+		TokenURL: strings.TrimSuffix(settings["api_url"], "/") + "/v1/oauth2/token", AuthStyle: oauth2.AuthStyleInHeader,
+	}
+	// A redirect would carry the credentials elsewhere.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	token, err := credentials.Token(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{CheckRedirect: stay}))
+	if refused := new(oauth2.RetrieveError); errors.As(err, &refused) && refused.Response != nil {
+		err = errors.New("the provider answers " + refused.Response.Status) // and not with what
+	}
+	if err != nil {
+		return nil, fmt.Errorf("getting a token: %w", err)
+	}
+	return token, nil
+}
