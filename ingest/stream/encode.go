@@ -1,24 +1,14 @@
 package stream
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"revstream/ingest/revenue"
-)
-
-// encoding is what the published encoding asks of the library beyond its defaults.
-var encoding = json.JoinOptions(
-	// omitempty as the tags of revenue.Event mean it: zero numbers are left out.
-	jsonv1.OmitEmptyWithLegacySemantics(true),
-	// A source's broken text must not keep its money out.
-	jsontext.AllowInvalidUTF8(true),
-	json.WithMarshalers(json.MarshalToFunc(writeInstant)),
 )
 
 // EncodeEvent appends the published encoding of the statement to dst: one JSON
@@ -33,17 +23,84 @@ func EncodeEvent(dst []byte, e *revenue.Event) ([]byte, error) {
 	if err := check(e); err != nil {
 		return dst, fmt.Errorf("encode statement: %w: %w", ErrInvalid, err)
 	}
-	out := bytes.NewBuffer(dst)
-	if err := json.MarshalWrite(out, record{revenue.EncodingVersion, e}, encoding); err != nil {
+	out, err := appendObject(dst, members, e)
+	if err != nil {
 		return dst, fmt.Errorf("encode statement: %w: %w", ErrInvalid, err)
 	}
-	return out.Bytes(), nil
+	return out, nil
 }
 
-const instantLayout = `"2006-01-02T15:04:05.000000Z"`
+// appendObject writes the members that are not empty as an object.
+func appendObject(dst []byte, list []member, e *revenue.Event) ([]byte, error) {
+	separator := byte('{')
+	for i := range list {
+		m := &list[i]
+		place := m.of(e)
+		if !m.always && isEmpty(place, e) {
+			continue
+		}
+		dst = append(dst, separator, '"')
+		dst = append(append(dst, m.name...), `":`...)
+		separator = ','
+		var err error
+		if dst, err = appendValue(dst, place, e); err != nil {
+			return dst, fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	return append(dst, '}'), nil
+}
 
-// writeInstant writes a time with six decimals, always: the library would leave
-// out trailing zeros, and texts of one length sort as their times do.
-func writeInstant(to *jsontext.Encoder, instant *time.Time) error {
-	return to.WriteValue(instant.UTC().AppendFormat(to.AvailableBuffer(), instantLayout))
+func isEmpty(place any, e *revenue.Event) bool {
+	switch at := place.(type) {
+	case *string:
+		return *at == ""
+	case *int64:
+		return *at == 0
+	case *bool:
+		return !*at
+	case **time.Time:
+		return *at == nil
+	case *json.RawMessage:
+		return len(*at) == 0
+	case *[]member:
+		return e.Delivery == revenue.Delivery{}
+	}
+	return false
+}
+
+func appendValue(dst []byte, place any, e *revenue.Event) ([]byte, error) {
+	switch at := place.(type) {
+	case version:
+		dst = strconv.AppendInt(dst, int64(at), 10)
+	case *string:
+		// A source's broken text must not keep its money out: the error says that
+		// there was some, which by then has been replaced.
+		dst, _ = jsontext.AppendQuote(dst, *at)
+	case *int64:
+		dst = strconv.AppendInt(dst, *at, 10)
+	case *bool:
+		dst = strconv.AppendBool(dst, *at)
+	case *time.Time:
+		dst = appendInstant(dst, *at)
+	case **time.Time:
+		dst = appendInstant(dst, **at)
+	case *json.RawMessage:
+		return jsontext.AppendFormat(dst, jsontext.Value(*at), jsontext.AllowInvalidUTF8(true))
+	case *[]member:
+		return appendObject(dst, *at, e)
+	}
+	return dst, nil
+}
+
+// appendInstant writes a time with six decimals, always: texts of one length sort
+// as their times do.
+func appendInstant(dst []byte, at time.Time) []byte {
+	dst = append(dst, '"')
+	dst = at.UTC().AppendFormat(dst, time.RFC3339) // other layouts are slower
+	dst = append(dst[:len(dst)-len("Z")], '.')
+	micros := at.Nanosecond() / 1000
+	for unit := 100_000; unit > 0; unit /= 10 {
+		dst = append(dst, '0'+byte(micros/unit%10))
+	}
+	return append(dst, `Z"`...)
 }
