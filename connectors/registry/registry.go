@@ -15,6 +15,7 @@ import (
 	"revstream/connectors/paypal"
 	"revstream/connectors/recurly"
 	"revstream/connectors/revenuecat"
+	"revstream/connectors/shopify"
 	"revstream/connectors/stripe"
 )
 
@@ -32,5 +33,6 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 		paypal.New(),
 		recurly.New(),
 		revenuecat.New(),
+		shopify.New(),
 	}
 }
