@@ -13,6 +13,7 @@ import (
 	"revstream/connectors/lemonsqueezy"
 	"revstream/connectors/paddle"
 	"revstream/connectors/paypal"
+	"revstream/connectors/polar"
 	"revstream/connectors/recurly"
 	"revstream/connectors/revenuecat"
 	"revstream/connectors/shopify"
@@ -31,6 +32,7 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 		lemonsqueezy.New(),
 		paddle.New(),
 		paypal.New(),
+		polar.New(),
 		recurly.New(),
 		revenuecat.New(),
 		shopify.New(),
