@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
@@ -298,6 +299,66 @@ func TestEngineKilledInTheMiddle(t *testing.T) {
 	t.Cleanup(func() { _ = engine.Stop(context.Background()) })
 	r.await(t)
 	r.holds(t, events)
+}
+
+// A topic that was deleted and made again is read from its beginning, by the sink
+// that runs and by one that comes later; what the old one brought stays.
+func TestTopicMadeAnew(t *testing.T) {
+	r := newRig(t, enginetest.Start(t), enginetest.DatabaseName(t))
+	r.config.ProduceTimeout = 2 * time.Second // how long publishers wait for the old one
+	var err error
+	if r.producer, err = stream.NewProducer(r.config, nil, r.log); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.producer.Close(context.Background()) })
+	events := scenario(6, 900)
+	stop := r.start(t, quick())
+	r.publish(t, events[:300])
+	r.await(t)
+	r.recreate(t)
+	r.publish(t, events[300:600])
+	r.await(t)
+	r.holds(t, events[:600])
+	stop()
+	r.recreate(t)
+	r.publish(t, events[600:])
+	r.start(t, quick())
+	r.await(t)
+	r.holds(t, events)
+}
+
+// recreate deletes the events topic and makes it again, and waits until it can be
+// written to.
+func (r *rig) recreate(t testing.TB) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.config.Brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	if deleted, err := admin.DeleteTopics(t.Context(), r.config.EventsTopic); err != nil || deleted.Error() != nil {
+		t.Fatal(err, deleted.Error())
+	}
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if found, err := admin.ListTopics(t.Context(), r.config.EventsTopic); err == nil && !found.Has(r.config.EventsTopic) {
+			break
+		} else if time.Since(begin) > 20*time.Second {
+			t.Fatalf("the deleted topic is still there: %v", err)
+		}
+	}
+	if err := stream.EnsureTopics(t.Context(), r.config); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); ; {
+		err := r.producer.Publish(t.Context(), scenario(6, 900)[0])
+		if err == nil {
+			return
+		}
+		if time.Since(begin) > 60*time.Second {
+			t.Fatal(err)
+		}
+	}
 }
 
 // A record that can never be read goes to the dead letters and blocks nothing.

@@ -129,8 +129,9 @@ func (p *Producer) Discard(ctx context.Context, d DeadLetter) error {
 // break, and counts failures.
 func (p *Producer) sendLetter(ctx context.Context, record *kgo.Record) error {
 	call := &call{left: 1, done: make(chan struct{})}
-	p.client.Produce(context.Background(), record, func(_ *kgo.Record, err error) { call.acknowledge(err) })
-	err := call.wait(ctx, p.cfg.ProduceTimeout)
+	client := p.clients.get()
+	client.Produce(context.Background(), record, func(_ *kgo.Record, err error) { call.acknowledge(err) })
+	err := p.clients.judge(client, call.wait(ctx, p.cfg.ProduceTimeout))
 	if err != nil {
 		p.metrics.deadFailures.Inc()
 	}

@@ -26,7 +26,7 @@ const (
 // Producer publishes statements and dead letters. It is safe for concurrent use.
 type Producer struct {
 	cfg        Config
-	client     *kgo.Client
+	clients    clients
 	flight     flight
 	metrics    *producerMetrics
 	unregister func()
@@ -43,7 +43,8 @@ func NewProducer(cfg Config, reg prometheus.Registerer, log *zap.Logger, reach .
 	if p.unregister, err = register(reg, p.metrics.collectors()); err != nil {
 		return nil, fmt.Errorf("register producer metrics: %w", err)
 	}
-	if p.client, err = newClient(cfg, "producer", log, reg, append(reach, producerOpts(cfg)...)...); err != nil {
+	p.clients.open = func() (*kgo.Client, error) { return newClient(cfg, "producer", log, reg, append(reach, producerOpts(cfg)...)...) }
+	if p.clients.current, err = p.clients.open(); err != nil {
 		p.unregister()
 		return nil, err
 	}
@@ -166,23 +167,23 @@ func (p *Producer) produce(ctx context.Context, records []*kgo.Record) error {
 	}
 
 	call := &call{left: len(records), done: make(chan struct{})}
+	client := p.clients.get()
 	for _, record := range records {
 		size := len(record.Key) + len(record.Value)
 		// Not the caller's context: a record that is under way cannot be taken back,
 		// and cancelling one fails its neighbours in the partition.
-		p.client.Produce(context.Background(), record, func(_ *kgo.Record, err error) {
+		client.Produce(context.Background(), record, func(_ *kgo.Record, err error) {
 			p.flight.leave(1, size)
 			call.acknowledge(err)
 		})
 	}
-	return call.wait(ctx, p.cfg.ProduceTimeout)
+	return p.clients.judge(client, call.wait(ctx, p.cfg.ProduceTimeout))
 }
 
 // Close waits until what was handed to Kafka is acknowledged or given up, and
 // closes the connections. If ctx ends before, it closes at once and says so.
 func (p *Producer) Close(ctx context.Context) error {
-	err := p.client.Flush(ctx)
-	p.client.Close()
+	err := p.clients.close(ctx)
 	p.unregister()
 	if err != nil {
 		return fmt.Errorf("flush producer: %w", err)

@@ -99,7 +99,7 @@ func TestPartitionsArePinned(t *testing.T) {
 		topics, err := admin.ListTopics(within(t), cfg.EventsTopic)
 		return err == nil && len(topics[cfg.EventsTopic].Partitions) == 7
 	})
-	p.client.ForceMetadataRefresh()
+	p.clients.get().ForceMetadataRefresh()
 	fresh := producer(t, cfg) // knows the new count from its first request
 	p = fresh
 	publish()
@@ -268,6 +268,39 @@ func TestPublishWhileKafkaIsDown(t *testing.T) {
 	}
 	if waited := time.Since(start); waited > 3*time.Second {
 		t.Errorf("gave up after %v", waited)
+	}
+}
+
+// A topic that was deleted and made again takes statements without a restart: the
+// first attempts may be refused, and say so.
+func TestPublishToTopicMadeAnew(t *testing.T) {
+	cfg := kafka(t)
+	cfg.ProduceTimeout = 2 * time.Second
+	p, err := NewProducer(cfg, prometheus.NewRegistry(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		eventually(t, "publishing works", func() bool {
+			err := p.Publish(within(t), payment())
+			if err != nil && !errors.Is(err, ErrBusy) {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
+		if got := len(consume(t, cfg, cfg.EventsTopic, 1)); got < 1 {
+			t.Fatalf("%d records", got)
+		}
+		deleteTopic(t, cfg, cfg.EventsTopic)
+		if err := EnsureTopics(within(t), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Close(within(t)); err != nil {
+		t.Error(err)
+	}
+	if err := p.Publish(within(t), payment()); !errors.Is(err, ErrBusy) {
+		t.Errorf("after Close: %v", err)
 	}
 }
 
