@@ -179,6 +179,11 @@ func TestKafkaForgets(t *testing.T) {
 	pay("topic-new")
 	f.counted(sum)
 	t.Logf("topic made anew while revstream was away: difference 0")
+
+	recreate()
+	pay("topic-new-again")
+	f.counted(sum)
+	t.Logf("topic made anew under a running revstream: difference 0")
 	f.stop()
 }
 
@@ -221,7 +226,7 @@ func TestSimulateWhileBrokersFail(t *testing.T) {
 	simulate := exec.Command(binary, "simulate", "--events", fmt.Sprint(*failoverEvents), "--rate", "60", "--seed", "7", "--json",
 		"--url", f.url, "--secret-key", f.client.secret, "--workspace", f.client.workspace,
 		"--stripe-endpoint", f.client.stripeEndpoint, "--stripe-secret", f.client.stripeSecret)
-	simulate.Env = serviceEnvironment(t.TempDir(), "")
+	simulate.Env = serviceEnvironment(t.TempDir(), freeAddr(t))
 	var report, progress lockedBuffer
 	simulate.Stdout, simulate.Stderr = &report, &progress
 	f.must(simulate.Start())
