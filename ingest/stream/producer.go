@@ -43,7 +43,9 @@ func NewProducer(cfg Config, reg prometheus.Registerer, log *zap.Logger, reach .
 	if p.unregister, err = register(reg, p.metrics.collectors()); err != nil {
 		return nil, fmt.Errorf("register producer metrics: %w", err)
 	}
-	p.clients.open = func() (*kgo.Client, error) { return newClient(cfg, "producer", log, reg, append(reach, producerOpts(cfg)...)...) }
+	p.clients.open = func() (*kgo.Client, error) {
+		return newClient(cfg, "producer", log, reg, append(reach, producerOpts(cfg)...)...)
+	}
 	if p.clients.current, err = p.clients.open(); err != nil {
 		p.unregister()
 		return nil, err
