@@ -15,7 +15,7 @@ import (
 func endpointsCommand() *cobra.Command {
 	return commandGroup("endpoints", "Create, list, rotate and revoke webhook endpoints",
 		endpointsProvidersCommand(), endpointsCreateCommand(), endpointsListCommand(), endpointsSetCommand(),
-		endpointsRotateCommand(), endpointsRevokeCommand())
+		endpointsRotateCommand(), endpointsRevokeCommand(), endpointsDryRunCommand())
 }
 
 // shownEndpoint is an endpoint with its address and, right after it was made, the

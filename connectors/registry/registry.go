@@ -9,6 +9,7 @@ import (
 	"revstream/connectors/adyen"
 	"revstream/connectors/braintree"
 	"revstream/connectors/chargebee"
+	"revstream/connectors/generic"
 	"revstream/connectors/gocardless"
 	"revstream/connectors/lemonsqueezy"
 	"revstream/connectors/paddle"
@@ -29,6 +30,7 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 		braintree.New(),
 		chargebee.New(),
 		gocardless.New(),
+		generic.New(),
 		lemonsqueezy.New(),
 		paddle.New(),
 		paypal.New(),
