@@ -10,8 +10,8 @@ import (
 // is no money: it names the payment, invoice or subscription that is.
 func (d *reader) checkout() {
 	o := d.object
-	customer := o.id("customer", "customer_account")
-	payment, invoice, subscription := o.id("payment_intent"), o.id("invoice"), o.id("subscription")
+	customer := o.ID("customer", "customer_account")
+	payment, invoice, subscription := o.ID("payment_intent"), o.ID("invoice"), o.ID("subscription")
 	switch {
 	case subscription != "":
 		d.emit(d.attributed(subscription, cmp.Or(customer, subscription)))
@@ -21,7 +21,7 @@ func (d *reader) checkout() {
 			d.emit(d.attributed(invoice, cmp.Or(customer, invoice)))
 		}
 	}
-	sale := o.text("mode") == "payment" && payment != "" && invoice == "" && o.text("payment_status") == "paid"
+	sale := o.Text("mode") == "payment" && payment != "" && invoice == "" && o.Text("payment_status") == "paid"
 	if sale && d.config.OneTimeSource == OneTimeCheckoutSessions {
 		d.emit(d.checkoutSale(payment))
 	}
@@ -32,9 +32,9 @@ func (d *reader) checkout() {
 func (d *reader) attributed(original, group string) revenue.Event {
 	o := d.object
 	at := cmp.Or(d.seconds(o, "created"), d.created)
-	e := d.statement(revenue.KindAttribution, o.id("id")+":"+original, group, at)
+	e := d.statement(revenue.KindAttribution, o.ID("id")+":"+original, group, at)
 	e.Version = 1
-	e.Original, e.ExternalID = original, o.id("id")
+	e.Original, e.ExternalID = original, o.ID("id")
 	d.checkoutDimensions(&e.Dimensions)
 	return e
 }
@@ -50,7 +50,7 @@ func (d *reader) checkoutSale(payment string) revenue.Event {
 	e.Tax = m.rounded(d.units(o, "total_details.amount_tax"))
 	e.Discount = m.rounded(d.units(o, "total_details.amount_discount"))
 	e.Payment, e.ExternalID = payment, payment
-	if types := o.elements("payment_method_types"); len(types) == 1 {
+	if types := elements(o, "payment_method_types"); len(types) == 1 {
 		e.PaymentMethod = idOf(types[0])
 	}
 	d.checkoutDimensions(&e.Dimensions)
@@ -61,10 +61,9 @@ func (d *reader) checkoutSale(payment string) revenue.Event {
 // shop handed over as client_reference_id is its name for the visitor.
 func (d *reader) checkoutDimensions(to *revenue.Dimensions) {
 	o := d.object
-	to.Customer = o.id("customer", "customer_account")
-	to.CustomerName = o.text("customer_details.name")
-	to.Country = o.text("customer_details.address.country")
-	to.Visitor = o.text("client_reference_id")
-	to.Metadata = d.metadata(o, nil, "metadata")
-	attribute(to)
+	to.Customer = o.ID("customer", "customer_account")
+	to.CustomerName = o.Text("customer_details.name")
+	to.Country = o.Text("customer_details.address.country")
+	to.Visitor = o.Text("client_reference_id")
+	note(to, o, nil, "metadata")
 }

@@ -8,25 +8,27 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"revstream/connectors"
 )
 
 func TestBeforePutsBackWhatChanged(t *testing.T) {
-	now, err := parseObject([]byte(`{"status":"active","pause_collection":{"behavior":"keep_as_draft","resumes_at":9},"items":{"object":"list","data":[{"id":"a"}],"has_more":false},"metadata":{"k":"v"},"cancel_at":null}`))
+	now, err := connectors.ParseObject([]byte(`{"status":"active","pause_collection":{"behavior":"keep_as_draft","resumes_at":9},"items":{"object":"list","data":[{"id":"a"}],"has_more":false},"metadata":{"k":"v"},"cancel_at":null}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	previous, err := parseObject([]byte(`{"pause_collection":{"resumes_at":7},"items":{"data":[{"id":"b"}]},"cancel_at":5,"metadata":{"k":null},"discount":{"id":"di_1"}}`))
+	previous, err := connectors.ParseObject([]byte(`{"pause_collection":{"resumes_at":7},"items":{"data":[{"id":"b"}]},"cancel_at":5,"metadata":{"k":null},"discount":{"id":"di_1"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := parseObject([]byte(`{"status":"active","pause_collection":{"behavior":"keep_as_draft","resumes_at":7},"items":{"object":"list","data":[{"id":"b"}],"has_more":false},"metadata":{"k":null},"cancel_at":5,"discount":{"id":"di_1"}}`))
+	want, err := connectors.ParseObject([]byte(`{"status":"active","pause_collection":{"behavior":"keep_as_draft","resumes_at":7},"items":{"object":"list","data":[{"id":"b"}],"has_more":false},"metadata":{"k":null},"cancel_at":5,"discount":{"id":"di_1"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := now.before(previous); !reflect.DeepEqual(got, want) {
+	if got := before(now, previous); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	if now.text("status") != "active" || now.value("cancel_at") != nil || now.child("pause_collection").literal("resumes_at") != "9" {
+	if now.Text("status") != "active" || now.Value("cancel_at") != nil || now.Child("pause_collection").Literal("resumes_at") != "9" {
 		t.Errorf("the object itself was changed: %v", now)
 	}
 }

@@ -19,7 +19,7 @@ type coupon struct {
 // subscription is worth. Versions from basil on give bare ids, of which only the
 // one in known (the discount member of older versions) can be looked up.
 func (w *worth) discount(items []item, discounts []any, known object, m money) {
-	if len(discounts) == 0 && known.child("coupon", "source.coupon") != nil {
+	if len(discounts) == 0 && known.Child("coupon", "source.coupon") != nil {
 		discounts = []any{map[string]any(known)}
 	}
 	if len(items) == 0 {
@@ -78,26 +78,26 @@ func (c coupon) covers(i item) bool {
 // show it.
 func readCoupon(element any, known object, m money) (c coupon, lasting, ok bool) {
 	discount, _ := element.(map[string]any)
-	if id, bare := element.(string); bare && id != "" && known.text("id") == id {
+	if id, bare := element.(string); bare && id != "" && known.Text("id") == id {
 		discount = known
 	}
-	shown := object(discount).child("coupon", "source.coupon")
+	shown := object(discount).Child("coupon", "source.coupon")
 	if shown == nil {
 		return coupon{}, false, false
 	}
-	if shown.text("duration") != "forever" {
+	if shown.Text("duration") != "forever" {
 		return coupon{}, false, true
 	}
-	for _, product := range shown.elements("applies_to.products") {
+	for _, product := range elements(shown, "applies_to.products") {
 		c.products = append(c.products, idOf(product))
 	}
-	if percent, given := decimal(shown.literal("percent_off", "percent_off_precise")); given {
+	if percent, given := decimal(shown.Literal("percent_off", "percent_off_precise")); given {
 		c.percent = percent.Quo(percent, big.NewRat(100, 1))
 		return c, true, true
 	}
-	off := shown.literal("amount_off")
-	if code := shown.text("currency"); code != "" && !strings.EqualFold(code, m.code) {
-		off = shown.literal("currency_options." + strings.ToLower(m.code) + ".amount_off")
+	off := shown.Literal("amount_off")
+	if code := shown.Text("currency"); code != "" && !strings.EqualFold(code, m.code) {
+		off = shown.Literal("currency_options." + strings.ToLower(m.code) + ".amount_off")
 	}
 	c.amount, ok = decimal(off)
 	return c, ok, ok

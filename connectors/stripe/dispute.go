@@ -20,7 +20,7 @@ const (
 // Inquiries (warning_*) move nothing.
 func (d *reader) dispute() {
 	o := d.object
-	payment := cmp.Or(paymentOf(o), o.id("id"))
+	payment := cmp.Or(paymentOf(o), o.ID("id"))
 	m := d.currency(o)
 	withdrawn, returned := d.movements(o)
 	version := int64(withdrawalSeen)
@@ -28,7 +28,7 @@ func (d *reader) dispute() {
 	case !withdrawn.IsZero():
 	case d.kind == "charge.dispute.funds_withdrawn":
 		withdrawn = d.created
-	case d.kind == "charge.dispute.closed" && o.text("status") == "lost":
+	case d.kind == "charge.dispute.closed" && o.Text("status") == "lost":
 		withdrawn, version = d.seconds(o, "created"), withdrawalConcluded
 	}
 	if returned.IsZero() && d.kind == "charge.dispute.funds_reinstated" {
@@ -46,18 +46,18 @@ func (d *reader) dispute() {
 // disputed is the statement that the principal of a dispute moved.
 func (d *reader) disputed(kind revenue.Kind, payment string, m money, at time.Time, version int64) revenue.Event {
 	o := d.object
-	e := d.statement(kind, o.id("id"), payment, at)
+	e := d.statement(kind, o.ID("id"), payment, at)
 	e.Version = version
 	e.Amount, e.Currency = d.amount(m, d.units(o, "amount")), m.code
 	e.Original, e.Payment, e.ExternalID = payment, payment, e.ObjectID
-	e.Metadata = d.metadata(o, nil, "metadata")
+	note(&e.Dimensions, o, nil, "metadata")
 	return e
 }
 
 // movements are when the principal left and came back, as the balance
 // transactions show; zero times if they do not.
 func (d *reader) movements(o object) (withdrawn, returned time.Time) {
-	for _, transaction := range o.list("balance_transactions") {
+	for _, transaction := range list(o, "balance_transactions") {
 		at := d.seconds(transaction, "created")
 		amount, _ := d.integer(transaction, "amount")
 		switch {
@@ -77,7 +77,7 @@ func (d *reader) movements(o object) (withdrawn, returned time.Time) {
 // the fee back.
 func (d *reader) disputeFee(payment string) {
 	o := d.object
-	transactions := o.list("balance_transactions")
+	transactions := list(o, "balance_transactions")
 	if len(transactions) == 0 {
 		return
 	}
@@ -96,7 +96,7 @@ func (d *reader) disputeFee(payment string) {
 	if first.IsZero() {
 		first = d.created
 	}
-	e := d.statement(revenue.KindFee, o.id("id"), payment, first)
+	e := d.statement(revenue.KindFee, o.ID("id"), payment, first)
 	e.Version = int64(len(transactions))
 	e.Amount, e.Currency = d.amount(m, max(0, fee)), m.code
 	e.Original, e.Payment, e.ExternalID = payment, payment, e.ObjectID

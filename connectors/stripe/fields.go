@@ -3,7 +3,6 @@ package stripe
 import (
 	"encoding/json"
 	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 
 // integer reads a whole number at the first place that is given; 0 if none is.
 func (d *reader) integer(o object, places ...string) (n int64, given bool) {
-	value := o.value(places...)
+	value := o.Value(places...)
 	if value == nil {
 		return 0, false
 	}
@@ -39,9 +38,9 @@ func (d *reader) units(o object, places ...string) int64 {
 
 // currency reads the currency of an object.
 func (d *reader) currency(o object) money {
-	m, ok := moneyOf(o.text("currency"))
+	m, ok := moneyOf(o.Text("currency"))
 	if !ok {
-		d.invalid("currency", "%q is not an ISO 4217 currency", o.text("currency"))
+		d.invalid("currency", "%q is not an ISO 4217 currency", o.Text("currency"))
 		return money{multiply: 1, divide: 1}
 	}
 	return m
@@ -86,63 +85,16 @@ func (d *reader) moment(o object, places ...string) *time.Time {
 	return &at
 }
 
-// metadata merges the caller's own objects at the places, of which later ones
-// override, and notes of ours over them. The result has sorted keys, so that two
-// events about one object yield equal statements. Money is not refused for what
-// somebody wrote beside it: what is too large is left out.
-func (d *reader) metadata(o object, notes map[string]string, places ...string) json.RawMessage {
-	merged := map[string]any{}
+// note fills the metadata of a statement from the caller's own objects at the places,
+// of which later ones override, and notes of ours over them; and its attribution from
+// what the caller wrote.
+func note(to *revenue.Dimensions, o object, notes map[string]string, places ...string) {
+	merged := object{}
 	for _, place := range places {
-		maps.Copy(merged, o.child(place)) // older versions send an empty array
+		maps.Copy(merged, o.Child(place)) // older versions send an empty array
 	}
-	for name, note := range notes {
-		merged[name] = note
+	for name, text := range notes {
+		merged[name] = text
 	}
-	size := len("{}")
-	for _, name := range slices.Sorted(maps.Keys(merged)) {
-		member, err := json.Marshal(map[string]any{name: merged[name]})
-		if err != nil || size+len(member) > connectors.MetadataBytesMax {
-			delete(merged, name)
-			continue
-		}
-		size += len(member)
-	}
-	if len(merged) == 0 {
-		return nil
-	}
-	text, err := json.Marshal(merged)
-	if err != nil {
-		return nil
-	}
-	return text
-}
-
-// attribution are the names by which shops put into metadata where a sale came
-// from, each with the dimension it fills; the first that is given does.
-var attribution = []struct {
-	dimension func(*revenue.Dimensions) *string
-	names     []string
-}{
-	{func(d *revenue.Dimensions) *string { return &d.Message }, []string{"message_id", "message"}},
-	{func(d *revenue.Dimensions) *string { return &d.Offer }, []string{"offer_id", "offer"}},
-	{func(d *revenue.Dimensions) *string { return &d.Contact }, []string{"contact_id", "contact"}},
-	{func(d *revenue.Dimensions) *string { return &d.Campaign }, []string{"utm_campaign", "campaign"}},
-	{func(d *revenue.Dimensions) *string { return &d.Source }, []string{"utm_source", "source"}},
-	{func(d *revenue.Dimensions) *string { return &d.Visitor }, []string{"visitor_id", "visitor"}},
-	{func(d *revenue.Dimensions) *string { return &d.Session }, []string{"session_id", "session"}},
-	{func(d *revenue.Dimensions) *string { return &d.AttributionType }, []string{"attribution_type"}},
-}
-
-// attribute fills the attribution of a statement from its metadata, where it says
-// nothing yet.
-func attribute(dimensions *revenue.Dimensions) {
-	members, err := parseObject(dimensions.Metadata)
-	if err != nil {
-		return
-	}
-	for _, field := range attribution {
-		if to := field.dimension(dimensions); *to == "" {
-			*to = members.text(field.names...)
-		}
-	}
+	connectors.Note(to, object{"metadata": map[string]any(merged)}, "metadata")
 }

@@ -22,7 +22,7 @@ type settlement struct {
 // and only dahlia says how much. Read so, all three come to the same sum.
 func (d *reader) settlement(o object) settlement {
 	paid, given := d.integer(o, "amount_paid")
-	if !given && o.flag("paid") { // before 2018 there was only what is due
+	if !given && o.Flag("paid") { // before 2018 there was only what is due
 		paid = d.units(o, "amount_due")
 	}
 	s := settlement{paid: paid}
@@ -30,9 +30,9 @@ func (d *reader) settlement(o object) settlement {
 		d.invalid("amount_paid", "%d is not an amount", paid)
 	}
 	switch {
-	case o.has("amount_paid_off_stripe"):
+	case o.Has("amount_paid_off_stripe"):
 		s.offStripe = min(d.units(o, "amount_paid_off_stripe"), s.paid)
-	case o.flag("paid_out_of_band"):
+	case o.Flag("paid_out_of_band"):
 		// Whatever Stripe did not collect was paid elsewhere.
 		if due := d.units(o, "amount_due"); due > paid {
 			s = settlement{paid: due, offStripe: due - paid}
@@ -68,26 +68,25 @@ func (d *reader) invoiceCharge(m money, s settlement, units int64) revenue.Event
 	customer := invoiceCustomer(o)
 	group := customer
 	if group == "" {
-		group = o.id("id")
+		group = o.ID("id")
 	}
-	e := d.statement(revenue.KindCharge, o.id("id"), group, at)
+	e := d.statement(revenue.KindCharge, o.ID("id"), group, at)
 	e.Version = s.paid
 	e.Amount, e.Currency = d.amount(m, units), m.code
 	e.Tax, e.Discount = m.rounded(d.invoiceTax(units)), m.rounded(d.invoiceDiscount())
-	e.Customer, e.CustomerName, e.Country = customer, o.text("customer_name"), o.text("customer_address.country")
+	e.Customer, e.CustomerName, e.Country = customer, o.Text("customer_name"), o.Text("customer_address.country")
 	e.Invoice, e.ExternalID = e.ObjectID, e.ObjectID
 	e.Subscription = invoiceSubscription(o)
 	e.Payment = invoicePayment(o)
 	e.Recurring = e.Subscription != ""
-	e.Billing = billingOf(o.text("billing_reason"), e.Recurring)
+	e.Billing = billingOf(o.Text("billing_reason"), e.Recurring)
 	invoiceLine(o, &e.Dimensions)
 	var notes map[string]string
 	if s.offStripe > 0 && d.config.OffStripe == OffStripeCount {
 		e.PaymentMethod = MethodOffStripe
 		notes = map[string]string{"off_stripe_amount": strconv.FormatInt(m.rounded(s.offStripe), 10)}
 	}
-	e.Metadata = d.metadata(o, notes, "parent.subscription_details.metadata", "subscription_details.metadata", "metadata")
-	attribute(&e.Dimensions)
+	note(&e.Dimensions, o, notes, "parent.subscription_details.metadata", "subscription_details.metadata", "metadata")
 	return e
 }
 
@@ -107,13 +106,13 @@ func billingOf(reason string, recurring bool) revenue.Billing {
 }
 
 // invoiceCustomer is whose group the invoice belongs to.
-func invoiceCustomer(o object) string { return o.id("customer", "customer_account") }
+func invoiceCustomer(o object) string { return o.ID("customer", "customer_account") }
 
 // invoiceSubscription is the subscription that an invoice bills.
 func invoiceSubscription(o object) string {
-	subscription := o.id("subscription", "parent.subscription_details.subscription")
-	if subscription == "" && strings.HasPrefix(o.text("billing_reason"), "subscription") {
-		for _, line := range o.list("lines") {
+	subscription := o.ID("subscription", "parent.subscription_details.subscription")
+	if subscription == "" && strings.HasPrefix(o.Text("billing_reason"), "subscription") {
+		for _, line := range list(o, "lines") {
 			if subscription = lineSubscription(line); subscription != "" {
 				break
 			}
@@ -127,7 +126,7 @@ func invoiceSubscription(o object) string {
 func (d *reader) invoiceTax(units int64) int64 {
 	o := d.object
 	tax := int64(0)
-	if lists := o.list("total_taxes", "total_tax_amounts"); len(lists) > 0 {
+	if lists := list(o, "total_taxes", "total_tax_amounts"); len(lists) > 0 {
 		for _, entry := range lists {
 			n, _ := d.integer(entry, "amount")
 			tax += n
@@ -146,12 +145,12 @@ func (d *reader) invoiceTax(units int64) int64 {
 func (d *reader) invoiceDiscount() int64 {
 	o := d.object
 	discount := int64(0)
-	if o.has("total_discount_amounts") {
-		for _, entry := range o.list("total_discount_amounts") {
+	if o.Has("total_discount_amounts") {
+		for _, entry := range list(o, "total_discount_amounts") {
 			n, _ := d.integer(entry, "amount")
 			discount += n
 		}
-	} else if o.child("discount") != nil {
+	} else if o.Child("discount") != nil {
 		subtotal, _ := d.integer(o, "subtotal")
 		tax, _ := d.integer(o, "tax")
 		total, _ := d.integer(o, "total")
@@ -167,9 +166,9 @@ func invoiceLine(o object, to *revenue.Dimensions) {
 		return
 	}
 	to.Product, to.Plan = lineProduct(line)
-	to.Quantity = line.count("quantity")
-	to.Interval = line.text("price.recurring.interval", "plan.interval")
-	to.IntervalCount = line.count("price.recurring.interval_count", "plan.interval_count")
+	to.Quantity = line.Count("quantity")
+	to.Interval = line.Text("price.recurring.interval", "plan.interval")
+	to.IntervalCount = line.Count("price.recurring.interval_count", "plan.interval_count")
 }
 
 // mainLine is the greatest line of the subscription itself, or else the greatest
@@ -177,13 +176,13 @@ func invoiceLine(o object, to *revenue.Dimensions) {
 func mainLine(o object) object {
 	var main object
 	var best [2]int64
-	for _, line := range o.list("lines") {
+	for _, line := range list(o, "lines") {
 		rank := [2]int64{}
-		if lineSubscription(line) != "" && !line.flag("proration",
+		if lineSubscription(line) != "" && !line.Flag("proration",
 			"parent.subscription_item_details.proration", "parent.invoice_item_details.proration") {
 			rank[0] = 1
 		}
-		rank[1] = line.count("amount")
+		rank[1] = line.Count("amount")
 		if main == nil || rank[0] > best[0] || rank[0] == best[0] && rank[1] > best[1] {
 			main, best = line, rank
 		}
@@ -193,13 +192,13 @@ func mainLine(o object) object {
 
 func lineSubscription(line object) string {
 	// The oldest versions have the subscription's id as that of its line.
-	if id := line.text("id"); strings.HasPrefix(id, "sub_") {
+	if id := line.Text("id"); strings.HasPrefix(id, "sub_") {
 		return id
 	}
-	return line.id("subscription", "parent.subscription_item_details.subscription", "parent.invoice_item_details.subscription")
+	return line.ID("subscription", "parent.subscription_item_details.subscription", "parent.invoice_item_details.subscription")
 }
 
 func lineProduct(line object) (product, plan string) {
-	return line.id("price.product", "plan.product", "pricing.price_details.product"),
-		line.id("price", "plan", "pricing.price_details.price")
+	return line.ID("price.product", "plan.product", "pricing.price_details.product"),
+		line.ID("price", "plan", "pricing.price_details.price")
 }

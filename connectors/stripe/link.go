@@ -40,8 +40,8 @@ func (d *reader) invoiceLinks(m money, s settlement) {
 		if payments[payment] == 0 {
 			continue
 		}
-		e := d.link(payment, o.id("id"), m, payments[payment], linkByInvoice)
-		e.Customer, e.CustomerName, e.Country = invoiceCustomer(o), o.text("customer_name"), o.text("customer_address.country")
+		e := d.link(payment, o.ID("id"), m, payments[payment], linkByInvoice)
+		e.Customer, e.CustomerName, e.Country = invoiceCustomer(o), o.Text("customer_name"), o.Text("customer_address.country")
 		e.Subscription = invoiceSubscription(o)
 		e.Recurring = e.Subscription != ""
 		if line := mainLine(o); line != nil {
@@ -53,11 +53,11 @@ func (d *reader) invoiceLinks(m money, s settlement) {
 
 // invoicePayment is the payment that an invoice names, if it names one.
 func invoicePayment(o object) string {
-	if payment := o.id("payment_intent", "charge"); payment != "" {
+	if payment := o.ID("payment_intent", "charge"); payment != "" {
 		return payment
 	}
-	for _, payment := range o.list("payments") {
-		if id := linkedPayment(payment); id != "" && payment.text("status") == "paid" {
+	for _, payment := range list(o, "payments") {
+		if id := linkedPayment(payment); id != "" && payment.Text("status") == "paid" {
 			return id
 		}
 	}
@@ -67,13 +67,13 @@ func invoicePayment(o object) string {
 // invoicePayments are the payments that an invoice names, with the part of it
 // that each paid, in Stripe's units.
 func (d *reader) invoicePayments(o object, s settlement) map[string]int64 {
-	if payment := o.id("payment_intent", "charge"); payment != "" {
+	if payment := o.ID("payment_intent", "charge"); payment != "" {
 		// Before partial payments there was one for all that Stripe collected.
 		return map[string]int64{payment: s.paid - s.offStripe}
 	}
 	paid := map[string]int64{}
-	for _, payment := range o.list("payments") { // only when expanded
-		if id := linkedPayment(payment); id != "" && payment.text("status") == "paid" {
+	for _, payment := range list(o, "payments") { // only when expanded
+		if id := linkedPayment(payment); id != "" && payment.Text("status") == "paid" {
 			paid[id] += d.units(payment, "amount_paid")
 		}
 	}
@@ -84,7 +84,7 @@ func (d *reader) invoicePayments(o object, s settlement) map[string]int64 {
 // on is the only place that names both.
 func (d *reader) invoicePayment() {
 	o := d.object
-	payment, invoice := linkedPayment(o), o.id("invoice")
+	payment, invoice := linkedPayment(o), o.ID("invoice")
 	units := d.units(o, "amount_paid")
 	if payment == "" || invoice == "" || units == 0 {
 		return // paid outside Stripe, or not at all
@@ -93,5 +93,5 @@ func (d *reader) invoicePayment() {
 }
 
 func linkedPayment(o object) string {
-	return o.id("payment.payment_intent", "payment.charge", "payment_intent", "charge")
+	return o.ID("payment.payment_intent", "payment.charge", "payment_intent", "charge")
 }

@@ -15,10 +15,10 @@ const linkingVersion = "2025-03-31"
 func (d *reader) paymentIntent() {
 	o, m := d.object, d.currency(d.object)
 	units := d.units(o, "amount_received")
-	invoice := o.id("invoice")
+	invoice := o.ID("invoice")
 	if invoice != "" && units > 0 {
-		e := d.link(o.id("id"), invoice, m, units, linkByPayment)
-		e.Customer = o.id("customer")
+		e := d.link(o.ID("id"), invoice, m, units, linkByPayment)
+		e.Customer = o.ID("customer")
 		d.emit(e)
 	}
 	if d.config.OneTimeSource != OneTimePaymentIntents || units == 0 {
@@ -34,8 +34,8 @@ func (d *reader) paymentIntent() {
 // count it. An authorisation is no money until it is captured, perhaps in part.
 func (d *reader) charge() {
 	o, m := d.object, d.currency(d.object)
-	id, invoice := o.id("id"), o.id("invoice")
-	if o.id("payment_intent") != "" || !o.flag("captured") {
+	id, invoice := o.ID("id"), o.ID("invoice")
+	if o.ID("payment_intent") != "" || !o.Flag("captured") {
 		return
 	}
 	units := d.captured(o)
@@ -47,7 +47,7 @@ func (d *reader) charge() {
 	case units == 0:
 	case invoice != "":
 		e := d.link(id, invoice, m, units, linkByPayment)
-		e.Customer = o.id("customer")
+		e.Customer = o.ID("customer")
 		d.emit(e)
 	case d.config.OneTimeSource == OneTimePaymentIntents:
 		d.emit(d.payment(o, o, m, units, at))
@@ -57,7 +57,7 @@ func (d *reader) charge() {
 // captured is how much of a charge became money, in Stripe's units. Before
 // amount_captured the part that was let go showed as refunded.
 func (d *reader) captured(charge object) int64 {
-	if charge.has("amount_captured") {
+	if charge.Has("amount_captured") {
 		return d.units(charge, "amount_captured")
 	}
 	units := d.units(charge, "amount")
@@ -70,35 +70,34 @@ func (d *reader) captured(charge object) int64 {
 // latestCharge is the charge behind a payment intent as far as the body shows it:
 // a list up to 2022-08-01, later only when expanded.
 func latestCharge(o object) object {
-	if charges := o.list("charges"); len(charges) > 0 {
+	if charges := list(o, "charges"); len(charges) > 0 {
 		return charges[0]
 	}
-	return o.child("latest_charge")
+	return o.Child("latest_charge")
 }
 
 // payment is the statement that a payment intent or charge brought in money.
 func (d *reader) payment(o, charge object, m money, units int64, at time.Time) revenue.Event {
-	e := d.statement(revenue.KindCharge, o.id("id"), o.id("id"), at)
+	e := d.statement(revenue.KindCharge, o.ID("id"), o.ID("id"), at)
 	e.Version = units
 	e.Amount, e.Currency, e.Billing = d.amount(m, units), m.code, revenue.BillingOneTime
-	e.Fee = d.fee(charge.child("balance_transaction"), m)
+	e.Fee = d.fee(charge.Child("balance_transaction"), m)
 	e.Payment, e.ExternalID = e.ObjectID, e.ObjectID
-	e.Invoice, e.Customer = o.id("invoice"), o.id("customer")
-	e.CustomerName = charge.text("billing_details.name")
-	e.Country = charge.text("billing_details.address.country")
-	e.PaymentMethod = charge.text("payment_method_details.type")
-	if types := o.elements("payment_method_types"); e.PaymentMethod == "" && len(types) == 1 {
+	e.Invoice, e.Customer = o.ID("invoice"), o.ID("customer")
+	e.CustomerName = charge.Text("billing_details.name")
+	e.Country = charge.Text("billing_details.address.country")
+	e.PaymentMethod = charge.Text("payment_method_details.type")
+	if types := elements(o, "payment_method_types"); e.PaymentMethod == "" && len(types) == 1 {
 		e.PaymentMethod = idOf(types[0])
 	}
-	e.Metadata = d.metadata(o, nil, "metadata")
-	attribute(&e.Dimensions)
+	note(&e.Dimensions, o, nil, "metadata")
 	return e
 }
 
 // fee is the processing fee of a payment, if its balance transaction is expanded
 // and in the payment's currency: a fee in another one is no part of the amount.
 func (d *reader) fee(transaction object, m money) int64 {
-	settled, ok := moneyOf(transaction.text("currency"))
+	settled, ok := moneyOf(transaction.Text("currency"))
 	if !ok || settled.code != m.code {
 		return 0
 	}

@@ -32,14 +32,14 @@ func (d *reader) emitRefund(o object, released bool) {
 	if at.IsZero() {
 		at = d.created
 	}
-	e := d.statement(revenue.KindRefund, o.id("id"), payment, at)
-	e.Version, e.Status = refundRank(o.text("status"))
+	e := d.statement(revenue.KindRefund, o.ID("id"), payment, at)
+	e.Version, e.Status = refundRank(o.Text("status"))
 	if released {
 		e.Version, e.Status = rankFailed, revenue.StatusFailed
 	}
 	e.Amount, e.Currency = d.amount(m, d.units(o, "amount")), m.code
 	e.Original, e.Payment, e.ExternalID = payment, payment, e.ObjectID
-	e.Metadata = d.metadata(o, nil, "metadata")
+	note(&e.Dimensions, o, nil, "metadata")
 	d.emit(e)
 }
 
@@ -63,15 +63,15 @@ func refundRank(status string) (int64, revenue.Status) {
 // lists them (until 2022-11-15).
 func (d *reader) refundTotal() {
 	o := d.object
-	captured := !o.has("captured") || o.flag("captured")
+	captured := !o.Has("captured") || o.Flag("captured")
 	// What was authorised and never captured shows as refunded too, by a refund
 	// without a movement of the balance.
 	released := int64(0)
-	if o.has("amount_captured") {
+	if o.Has("amount_captured") {
 		released = max(0, d.units(o, "amount")-d.units(o, "amount_captured"))
 	}
-	for _, refund := range o.list("refunds") {
-		letGo := released > 0 && refund.id("balance_transaction") == "" && d.units(refund, "amount") == released
+	for _, refund := range list(o, "refunds") {
+		letGo := released > 0 && refund.ID("balance_transaction") == "" && d.units(refund, "amount") == released
 		d.emitRefund(refund, letGo || !captured)
 	}
 	units := d.units(o, "amount_refunded")
@@ -80,8 +80,8 @@ func (d *reader) refundTotal() {
 		return
 	}
 	m := d.currency(o)
-	payment := cmp.Or(o.id("payment_intent"), o.id("id"))
-	e := d.statement(revenue.KindRefundTotal, o.id("id"), payment, d.created)
+	payment := cmp.Or(o.ID("payment_intent"), o.ID("id"))
+	e := d.statement(revenue.KindRefundTotal, o.ID("id"), payment, d.created)
 	e.Version = units
 	e.Amount, e.Currency = d.amount(m, units), m.code
 	e.Original, e.Payment, e.ExternalID = payment, payment, e.ObjectID
@@ -90,4 +90,4 @@ func (d *reader) refundTotal() {
 
 // paymentOf is the payment that a refund or dispute is about, by the id that its
 // group has: the payment intent, or for old payments the charge.
-func paymentOf(o object) string { return o.id("payment_intent", "charge") }
+func paymentOf(o object) string { return o.ID("payment_intent", "charge") }

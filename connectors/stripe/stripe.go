@@ -63,12 +63,12 @@ func New(config Config, registerer prometheus.Registerer) connectors.Connector {
 
 // read translates the one event of a delivery.
 func (s *source) read(delivery connectors.Delivery) (connectors.Item, error) {
-	envelope, err := parseObject(delivery.Body)
+	envelope, err := connectors.ParseObject(delivery.Body)
 	if err != nil {
-		return connectors.Item{}, &connectors.InvalidError{Code: "invalid_json", Detail: syntaxDetail(err)}
+		return connectors.Item{}, err
 	}
-	item := connectors.Item{ID: envelope.text("id"), Type: envelope.text("type")}
-	if envelope.text("object") == thinEvent {
+	item := connectors.Item{ID: envelope.Text("id"), Type: envelope.Text("type")}
+	if envelope.Text("object") == thinEvent {
 		s.metrics.thin.Inc()
 		return item, nil
 	}
@@ -150,19 +150,19 @@ type reader struct {
 
 func newReader(s *source, delivery *connectors.Delivery, envelope object) *reader {
 	d := &reader{
-		source: s, delivery: delivery, kind: envelope.text("type"),
-		object: envelope.child("data.object"), previous: envelope.child("data.previous_attributes"),
+		source: s, delivery: delivery, kind: envelope.Text("type"),
+		object: envelope.Child("data.object"), previous: envelope.Child("data.previous_attributes"),
 		about: revenue.Delivery{
-			ID: envelope.text("id"), Type: envelope.text("type"),
-			APIVersion: envelope.text("api_version"), Integration: delivery.Integration,
+			ID: envelope.Text("id"), Type: envelope.Text("type"),
+			APIVersion: envelope.Text("api_version"), Integration: delivery.Integration,
 		},
 	}
 	// Connect endpoints hear of many accounts; each event names its own.
-	if d.account = envelope.text("account"); d.account == "" {
+	if d.account = envelope.Text("account"); d.account == "" {
 		d.account = delivery.Account
 	}
 	// The envelope's flag is the authority: objects were seen to disagree.
-	live, given := envelope.value("livemode").(bool)
+	live, given := envelope.Value("livemode").(bool)
 	if d.livemode = live; !given {
 		d.invalid("livemode", "must be true or false")
 	}
@@ -170,20 +170,20 @@ func newReader(s *source, delivery *connectors.Delivery, envelope object) *reade
 		d.invalid("created", "is required")
 	}
 	for _, name := range [...]string{"id", "type"} {
-		if _, isText := envelope.value(name).(string); !isText && envelope.value(name) != nil {
+		if _, isText := envelope.Value(name).(string); !isText && envelope.Value(name) != nil {
 			d.invalid(name, "must be a string")
 		}
-		if envelope.text(name) == "" {
+		if envelope.Text(name) == "" {
 			d.invalid(name, "is required")
 		}
 	}
 	// From here on members are those of the object.
 	d.path = "data.object."
 	// The first disputes (2013) had no id of their own, one to a charge.
-	if d.object != nil && d.object.text("object") == "dispute" && d.object["id"] == nil {
+	if d.object != nil && d.object.Text("object") == "dispute" && d.object["id"] == nil {
 		d.object["id"] = d.object["charge"]
 	}
-	switch id := d.object.value("id"); {
+	switch id := d.object.Value("id"); {
 	case id != nil && idOf(id) == "":
 		d.invalid("id", "must be a string that is not empty")
 	case id == nil:
@@ -205,7 +205,7 @@ func (d *reader) statement(kind revenue.Kind, objectID, groupID string, at time.
 	}
 	return revenue.Event{
 		Workspace: d.delivery.Workspace, Provider: Provider, Account: d.account, Livemode: d.livemode,
-		ObjectID: objectID, Kind: kind, TestClock: d.object.id("test_clock"), Group: d.group(groupID),
+		ObjectID: objectID, Kind: kind, TestClock: d.object.ID("test_clock"), Group: d.group(groupID),
 		OccurredAt: at, ReceivedAt: d.delivery.ReceivedAt.UTC().Truncate(time.Microsecond),
 		Delivery: d.about,
 	}

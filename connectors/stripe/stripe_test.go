@@ -4,12 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,15 +13,39 @@ import (
 	"github.com/stripe/stripe-go/v76/webhook"
 
 	"revstream/connectors"
+	"revstream/connectors/connectortest"
 	"revstream/ingest/revenue"
 )
-
-var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
 const testSecret = "whsec_of_the_tests"
 
 // testReceivedAt lies after everything that the fixtures tell of.
-var testReceivedAt = time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+var testReceivedAt = connectortest.ReceivedAt
+
+func kit() connectortest.Kit {
+	return connectortest.Kit{
+		Connector: New(DefaultConfig(), nil), Secret: testSecret, Other: "whsec_of_others", Timed: true,
+		Sign: func(d *connectors.Delivery, secret string, at time.Time) {
+			d.Header.Set("Stripe-Signature", signed(d.Body, secret, at).Get("Stripe-Signature"))
+		},
+	}
+}
+
+func TestConnector(t *testing.T) { kit().Run(t) }
+
+func FuzzDecode(f *testing.F) { kit().Fuzz(f) }
+
+// scenarioOf is a scenario of testdata by its name.
+func scenarioOf(t testing.TB, name string) connectortest.Scenario {
+	t.Helper()
+	for _, scenario := range connectortest.Load(t, ".") {
+		if scenario.Name == name {
+			return scenario
+		}
+	}
+	t.Fatalf("no scenario %s", name)
+	return connectortest.Scenario{}
+}
 
 // fixture is an event without the envelope's ever same members.
 type fixture struct {
@@ -146,27 +166,4 @@ func decodeAll(t testing.TB, decode decode, fixtures []fixture) [][]revenue.Even
 		statements = append(statements, decoded.Events)
 	}
 	return statements
-}
-
-// compareGolden compares with a golden file, or writes it.
-func compareGolden(t *testing.T, name string, got any) {
-	t.Helper()
-	text, err := json.MarshalIndent(got, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("testdata", "golden", name+".json")
-	if *update {
-		if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (go test -update writes it)", err)
-	}
-	if strings.TrimSpace(string(want)) != string(text) {
-		t.Errorf("%s differs from the statements; see go test -update and git diff. Got:\n%s", path, text)
-	}
 }

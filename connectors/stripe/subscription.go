@@ -69,7 +69,7 @@ func (d *reader) subscription() {
 	if len(d.previous) == 0 || now.terminal {
 		return
 	}
-	if was := d.terms(d.object.before(d.previous)); was.name() != name {
+	if was := d.terms(before(d.object, d.previous)); was.name() != name {
 		e := d.state(was, at, was.name(), termsSuperseded)
 		e.Deleted = true
 		d.emit(e)
@@ -80,7 +80,7 @@ func (d *reader) subscription() {
 // from a moment on.
 func (d *reader) state(t terms, at time.Time, name string, version int64) revenue.Event {
 	o := d.object
-	id := o.id("id")
+	id := o.ID("id")
 	customer := invoiceCustomer(o)
 	e := d.statement(revenue.KindSubscription, fmt.Sprintf("%s@%d/%s", id, at.Unix(), name), cmp.Or(customer, id), at)
 	e.Version = version
@@ -93,8 +93,7 @@ func (d *reader) state(t terms, at time.Time, name string, version int64) revenu
 	if len(t.unknown) > 0 {
 		notes = map[string]string{"mrr_unknown": strings.Join(t.unknown, ",")}
 	}
-	e.Metadata = d.metadata(o, notes, "metadata")
-	attribute(&e.Dimensions)
+	note(&e.Dimensions, o, notes, "metadata")
 	return e
 }
 
@@ -105,14 +104,14 @@ func (d *reader) terms(o object) terms {
 		mrr: worth.mrr, currency: worth.currency, unknown: worth.unknown,
 		product: worth.main.product, plan: worth.main.plan, quantity: worth.main.quantity,
 		interval: worth.main.interval, intervalCount: worth.main.intervalCount,
-		reason: churnReasons[o.text("cancellation_details.reason")],
+		reason: churnReasons[o.Text("cancellation_details.reason")],
 	}
 	var known bool
 	t.status, t.terminal, known = d.status(o)
 	if !known {
 		t.unknown = append(t.unknown, "status")
 	}
-	scheduled := o.flag("cancel_at_period_end") || o.value("cancel_at") != nil
+	scheduled := o.Flag("cancel_at_period_end") || o.Value("cancel_at") != nil
 	switch {
 	case t.status == revenue.StatusCanceled:
 		at := d.endedAt(o)
@@ -138,8 +137,8 @@ var churnReasons = map[string]string{
 // payment, which for MRR is as good as unpaid. A paused collection leaves Stripe's
 // status alone, so its behaviour decides.
 func (d *reader) status(o object) (status revenue.Status, terminal, known bool) {
-	ended := o.value("ended_at") != nil
-	switch text := o.text("status"); text {
+	ended := o.Value("ended_at") != nil
+	switch text := o.Text("status"); text {
 	case "canceled":
 		return revenue.StatusCanceled, true, true
 	case "incomplete_expired": // was never a subscription, so cannot be cancelled
@@ -161,8 +160,8 @@ func (d *reader) status(o object) (status revenue.Status, terminal, known bool) 
 }
 
 func (d *reader) collectionPaused(o object) bool {
-	pause := o.child("pause_collection")
-	return pause != nil && (pause.text("behavior") != "keep_as_draft" || !d.config.PausedDraftsCount)
+	pause := o.Child("pause_collection")
+	return pause != nil && (pause.Text("behavior") != "keep_as_draft" || !d.config.PausedDraftsCount)
 }
 
 // endedAt is when a subscription ended for good.
@@ -173,7 +172,7 @@ func (d *reader) endedAt(o object) time.Time {
 // periodEnd is when the paid period ends: the latest of its items, since basil.
 func (d *reader) periodEnd(o object) *time.Time {
 	end := d.moment(o, "current_period_end")
-	for _, item := range o.list("items") {
+	for _, item := range list(o, "items") {
 		if at := d.moment(item, "current_period_end"); at != nil && (end == nil || at.After(*end)) {
 			end = at
 		}

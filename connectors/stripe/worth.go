@@ -50,7 +50,7 @@ type item struct {
 // those of the whole) and the taxes that prices include, and rounds once. It says
 // what it would be worth if billed: the status decides whether it is.
 func monthlyWorth(o object) worth {
-	m, ok := moneyOf(cmp.Or(o.text("currency"), firstCurrency(o)))
+	m, ok := moneyOf(cmp.Or(o.Text("currency"), firstCurrency(o)))
 	w := worth{currency: m.code}
 	if !ok {
 		w.miss(unknownCurrency)
@@ -60,7 +60,7 @@ func monthlyWorth(o object) worth {
 	for i := range items {
 		w.discount(items[i:i+1], items[i].discounts, object{}, m)
 	}
-	w.discount(items, o.elements("discounts"), o.child("discount"), m)
+	w.discount(items, elements(o, "discounts"), o.Child("discount"), m)
 	total := new(big.Rat)
 	for _, i := range items {
 		if w.main.monthly == nil || i.monthly.Cmp(w.main.monthly) > 0 {
@@ -84,7 +84,7 @@ func (w *worth) miss(reason string) { w.unknown = append(w.unknown, reason) }
 
 func firstCurrency(o object) string {
 	for _, item := range itemsOf(o) {
-		if code := item.text("price.currency", "plan.currency"); code != "" {
+		if code := item.Text("price.currency", "plan.currency"); code != "" {
 			return code
 		}
 	}
@@ -94,7 +94,7 @@ func firstCurrency(o object) string {
 // itemsOf are the items of a subscription, or before there were any (2016) the
 // one plan that it had.
 func itemsOf(o object) []object {
-	if items := o.list("items"); len(items) > 0 || o.child("plan") == nil {
+	if items := list(o, "items"); len(items) > 0 || o.Child("plan") == nil {
 		return items
 	}
 	return []object{{"plan": o["plan"], "quantity": o["quantity"]}}
@@ -102,20 +102,20 @@ func itemsOf(o object) []object {
 
 // items reads the items that are worth the same every term; metered ones are not.
 func (w *worth) items(o object, m money) []item {
-	if o.flag("items.has_more") {
+	if o.Flag("items.has_more") {
 		w.miss(unknownItems)
 	}
 	var items []item
 	for _, line := range itemsOf(o) {
-		if line.text("price.recurring.usage_type", "plan.usage_type") == "metered" {
+		if line.Text("price.recurring.usage_type", "plan.usage_type") == "metered" {
 			continue
 		}
 		i := item{
-			product: line.id("price.product", "plan.product"), plan: line.id("price", "plan"),
-			interval: line.text("price.recurring.interval", "plan.interval"), intervalCount: 1,
-			discounts: line.elements("discounts"), inclusive: w.inclusiveTax(o, line),
+			product: line.ID("price.product", "plan.product"), plan: line.ID("price", "plan"),
+			interval: line.Text("price.recurring.interval", "plan.interval"), intervalCount: 1,
+			discounts: elements(line, "discounts"), inclusive: w.inclusiveTax(o, line),
 		}
-		if count, ok := decimal(line.literal("price.recurring.interval_count", "plan.interval_count")); ok && count.IsInt() && count.Num().IsInt64() {
+		if count, ok := decimal(line.Literal("price.recurring.interval_count", "plan.interval_count")); ok && count.IsInt() && count.Num().IsInt64() {
 			i.intervalCount = count.Num().Int64()
 		}
 		quantity := quantityOf(line)
@@ -141,7 +141,7 @@ func (w *worth) items(o object, m money) []item {
 // quantityOf is how many units of an item there are; one, if a licensed item does
 // not say.
 func quantityOf(line object) *big.Rat {
-	if quantity, ok := decimal(line.literal("quantity_decimal", "quantity")); ok && quantity.Sign() >= 0 {
+	if quantity, ok := decimal(line.Literal("quantity_decimal", "quantity")); ok && quantity.Sign() >= 0 {
 		return quantity
 	}
 	return big.NewRat(1, 1)
@@ -150,17 +150,17 @@ func quantityOf(line object) *big.Rat {
 // termAmount is what a quantity of an item costs a term, in Stripe's units, or the
 // reason why that is not known.
 func termAmount(line object, quantity *big.Rat, m money) (*big.Rat, string) {
-	price := line.child("price", "plan")
-	if price.text("billing_scheme") == "tiered" {
+	price := line.Child("price", "plan")
+	if price.Text("billing_scheme") == "tiered" {
 		return tieredAmount(price, quantity)
 	}
-	unit := price.literal("unit_amount_decimal", "unit_amount", "amount_decimal", "amount")
-	if code := price.text("currency"); code != "" && !strings.EqualFold(code, m.code) {
-		option := price.child("currency_options." + strings.ToLower(m.code))
+	unit := price.Literal("unit_amount_decimal", "unit_amount", "amount_decimal", "amount")
+	if code := price.Text("currency"); code != "" && !strings.EqualFold(code, m.code) {
+		option := price.Child("currency_options." + strings.ToLower(m.code))
 		if option == nil {
 			return nil, unknownCurrency
 		}
-		unit = option.literal("unit_amount_decimal", "unit_amount")
+		unit = option.Literal("unit_amount_decimal", "unit_amount")
 	}
 	amount, ok := decimal(unit)
 	if !ok {
@@ -172,14 +172,14 @@ func termAmount(line object, quantity *big.Rat, m money) (*big.Rat, string) {
 // packages is the quantity that a price is multiplied with: where it is for
 // packages of several, their number.
 func packages(price object, quantity *big.Rat) *big.Rat {
-	transform := price.child("transform_quantity", "transform_usage")
-	size, ok := decimal(transform.literal("divide_by"))
+	transform := price.Child("transform_quantity", "transform_usage")
+	size, ok := decimal(transform.Literal("divide_by"))
 	if !ok || size.Sign() <= 0 {
 		return quantity
 	}
 	exact := new(big.Rat).Quo(quantity, size)
 	whole, rest := new(big.Int).QuoRem(exact.Num(), exact.Denom(), new(big.Int))
-	if rest.Sign() > 0 && transform.text("round") == "up" {
+	if rest.Sign() > 0 && transform.Text("round") == "up" {
 		whole.Add(whole, big.NewInt(1))
 	}
 	return new(big.Rat).SetInt(whole)
@@ -188,14 +188,14 @@ func packages(price object, quantity *big.Rat) *big.Rat {
 // tieredAmount is what a quantity costs at a price with tiers, which bodies carry
 // only up to 2020-03-02 or when expanded.
 func tieredAmount(price object, quantity *big.Rat) (*big.Rat, string) {
-	tiers := price.list("tiers")
+	tiers := list(price, "tiers")
 	if len(tiers) == 0 {
 		return nil, unknownTiers
 	}
 	total, below := new(big.Rat), new(big.Rat)
-	volume := price.text("tiers_mode") == "volume"
+	volume := price.Text("tiers_mode") == "volume"
 	for _, tier := range tiers {
-		top, bounded := decimal(tier.literal("up_to"))
+		top, bounded := decimal(tier.Literal("up_to"))
 		if !bounded || top.Cmp(quantity) > 0 {
 			top = quantity
 		}
@@ -206,8 +206,8 @@ func tieredAmount(price object, quantity *big.Rat) (*big.Rat, string) {
 		if volume {
 			within = quantity
 		}
-		unit, hasUnit := decimal(tier.literal("unit_amount_decimal", "unit_amount", "amount"))
-		flat, hasFlat := decimal(tier.literal("flat_amount_decimal", "flat_amount"))
+		unit, hasUnit := decimal(tier.Literal("unit_amount_decimal", "unit_amount", "amount"))
+		flat, hasFlat := decimal(tier.Literal("flat_amount_decimal", "flat_amount"))
 		if !hasUnit && !hasFlat {
 			return nil, unknownTiers
 		}
@@ -227,17 +227,17 @@ func tieredAmount(price object, quantity *big.Rat) (*big.Rat, string) {
 
 // inclusiveTax is the sum of the rates of the taxes that an item's price contains.
 func (w *worth) inclusiveTax(o, line object) *big.Rat {
-	rates := line.list("tax_rates")
+	rates := list(line, "tax_rates")
 	if len(rates) == 0 {
-		rates = o.list("default_tax_rates")
+		rates = list(o, "default_tax_rates")
 	}
 	sum := new(big.Rat)
 	for _, rate := range rates {
-		if percent, ok := decimal(rate.literal("effective_percentage", "percentage")); ok && rate.flag("inclusive") && percent.Sign() > 0 {
+		if percent, ok := decimal(rate.Literal("effective_percentage", "percentage")); ok && rate.Flag("inclusive") && percent.Sign() > 0 {
 			sum.Add(sum, percent.Quo(percent, big.NewRat(100, 1)))
 		}
 	}
-	if sum.Sign() == 0 && line.text("price.tax_behavior") == "inclusive" && o.flag("automatic_tax.enabled") {
+	if sum.Sign() == 0 && line.Text("price.tax_behavior") == "inclusive" && o.Flag("automatic_tax.enabled") {
 		w.miss(unknownTax)
 	}
 	return sum

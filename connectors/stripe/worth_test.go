@@ -3,12 +3,14 @@ package stripe
 import (
 	"slices"
 	"testing"
+
+	"revstream/connectors"
 )
 
 // subscriptionOf is a subscription in USD with items and other members.
 func subscriptionOf(t *testing.T, items, rest string) object {
 	t.Helper()
-	o, err := parseObject([]byte(`{"id":"sub_1","currency":"usd","items":{"object":"list","data":[` + items + `]}` + rest + `}`))
+	o, err := connectors.ParseObject([]byte(`{"id":"sub_1","currency":"usd","items":{"object":"list","data":[` + items + `]}` + rest + `}`))
 	if err != nil {
 		t.Fatal(err)
 	}
