@@ -19,12 +19,25 @@ func (d *reader) checkout() {
 		d.emit(d.attributed(payment, payment))
 		if invoice != "" {
 			d.emit(d.attributed(invoice, cmp.Or(customer, invoice)))
+			d.checkoutLink(payment, invoice)
 		}
 	}
 	sale := o.Text("mode") == "payment" && payment != "" && invoice == "" && o.Text("payment_status") == "paid"
 	if sale && d.config.OneTimeSource == OneTimeCheckoutSessions {
 		d.emit(d.checkoutSale(payment))
 	}
+}
+
+// checkoutLink states that the invoice which a paid session made counts its payment.
+func (d *reader) checkoutLink(payment, invoice string) {
+	o := d.object
+	units := d.units(o, "amount_total")
+	if o.Text("payment_status") != "paid" || units == 0 {
+		return
+	}
+	e := d.link(payment, invoice, d.currency(o), units, linkByPayment)
+	e.Customer = o.ID("customer", "customer_account")
+	d.emit(e)
 }
 
 // attributed states the attribution of what has the id original. Its content is

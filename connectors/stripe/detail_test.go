@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"revstream/connectors"
+	"revstream/ingest/revenue"
 )
 
 func TestBeforePutsBackWhatChanged(t *testing.T) {
@@ -120,14 +121,50 @@ func TestProvisionalPaymentsAreCounted(t *testing.T) {
 	decode := decodeWith(New(DefaultConfig(), registry))
 	payment := func(version, invoice string) fixture {
 		return fixture{Type: "payment_intent.succeeded", Created: 1767225600, APIVersion: version,
-			Object: []byte(`{"id":"pi_1","amount_received":2000,"currency":"usd","invoice":` + invoice + `}`)}
+			Object: []byte(`{"id":"pi_1","amount_received":2000,"currency":"usd","customer":"cus_1","invoice":` + invoice + `}`)}
 	}
 	// Only the last two do not say whether it was for an invoice.
 	decodeAll(t, decode, []fixture{payment("2024-09-30.acacia", "null"), payment("2024-09-30.acacia", `"in_1"`), payment("2025-03-31.basil", "null"), payment("2026-03-25.dahlia", "null")})
-	const want = "# HELP revstream_stripe_provisional_payments_total Payments rendered by an API version that does not name their invoice. Each counts as a one-time sale until an invoice_payment.paid event says otherwise.\n" +
+	const want = "# HELP revstream_stripe_provisional_payments_total Payments of which Stripe does not say whether they were for an invoice. Each counts as a one-time sale until an invoice_payment.paid event says otherwise.\n" +
 		"# TYPE revstream_stripe_provisional_payments_total counter\nrevstream_stripe_provisional_payments_total 2\n"
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "revstream_stripe_provisional_payments_total"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWhatAPaymentSaysOfItsInvoice: the kinds of statements and what counts, of a
+// payment of 20.00 USD rendered at basil or later.
+func TestWhatAPaymentSaysOfItsInvoice(t *testing.T) {
+	const customer, marked = `"customer":"cus_1",`, "charge attribution"
+	for rest, want := range map[string]string{
+		customer + `"payment_details":{"order_reference":"in_1"}`:                                                     "link charge",
+		customer + `"payment_details":{"order_reference":"in_1"},"description":"Subscription update"`:                 "link link charge",
+		customer + `"payment_details":{"order_reference":"cs_1"},"description":"Subscription creation"`:               "link charge",
+		customer + `"payment_details":{"order_reference":"cs_1"},"description":null`:                                  "charge",
+		customer + `"payment_details":{"order_reference":"order 5"}`:                                                  marked,
+		customer + `"description":"Payment for Invoice"`:                                                              "link charge",
+		customer + `"description":"subscription creation"`:                                                            marked,
+		customer + `"latest_charge":{"id":"ch_1","receipt_url":"https://pay.stripe.com/receipts/invoices/CAca?s=ap"}`: "link charge",
+		customer + `"latest_charge":{"id":"ch_1","receipt_url":"https://pay.stripe.com/receipts/payment/CAca"}`:       marked,
+		customer + `"latest_charge":"ch_1"`:                                                                           marked,
+		`"customer":null`:                                                                                             "charge",
+		`"customer_account":"acct_7"`:                                                                                 marked,
+	} {
+		var kinds []string
+		events := decodeOne(t, `{"type":"payment_intent.succeeded","api_version":"2025-11-17.clover","created":1767225600,"object":{"id":"pi_1","amount_received":2000,"currency":"usd",`+rest+`}}`).Events
+		for _, e := range events {
+			kinds = append(kinds, string(e.Kind))
+		}
+		if got := strings.Join(kinds, " "); got != want {
+			t.Errorf("%s: %s, want %s", rest, got, want)
+		}
+		counted := 0
+		for _, entry := range revenue.Fold(events) {
+			counted += int(entry.Amount)
+		}
+		if linked := strings.Contains(want, "link"); linked != (counted == 0) {
+			t.Errorf("%s: %d counts", rest, counted)
+		}
 	}
 }
 

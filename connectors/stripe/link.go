@@ -16,6 +16,12 @@ const (
 	linkSources
 )
 
+// The same for links to invoices that are presumed: see presume.
+const (
+	presumedByPayment = iota
+	presumedByCharge
+)
+
 // link says that an invoice counts part of a payment. It is one fact for the pair
 // whoever tells it; the greatest part stands, and for that the best informed.
 func (d *reader) link(payment, invoice string, m money, units int64, source int64) revenue.Event {

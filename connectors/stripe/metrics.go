@@ -7,6 +7,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	thin     prometheus.Counter
 	unlinked prometheus.Counter
+	presumed prometheus.Counter
 	unknown  *prometheus.CounterVec
 }
 
@@ -19,7 +20,11 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}),
 		unlinked: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "revstream_stripe_provisional_payments_total",
-			Help: "Payments rendered by an API version that does not name their invoice. Each counts as a one-time sale until an invoice_payment.paid event says otherwise.",
+			Help: "Payments of which Stripe does not say whether they were for an invoice. Each counts as a one-time sale until an invoice_payment.paid event says otherwise.",
+		}),
+		presumed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "revstream_stripe_presumed_links_total",
+			Help: "Statements that a payment was for an invoice which is not named, by its description or its receipt. The payment counts nothing beside its invoice.",
 		}),
 		unknown: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "revstream_stripe_mrr_unknown_total",
@@ -27,7 +32,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}, []string{"reason"}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.thin, m.unlinked, m.unknown)
+		registerer.MustRegister(m.thin, m.unlinked, m.presumed, m.unknown)
 	}
 	return m
 }

@@ -15,19 +15,19 @@ const linkingVersion = "2025-03-31"
 func (d *reader) paymentIntent() {
 	o, m := d.object, d.currency(d.object)
 	units := d.units(o, "amount_received")
-	invoice := o.ID("invoice")
-	if invoice != "" && units > 0 {
-		e := d.link(o.ID("id"), invoice, m, units, linkByPayment)
-		e.Customer = o.ID("customer")
-		d.emit(e)
-	}
-	if d.config.OneTimeSource != OneTimePaymentIntents || units == 0 {
+	if units == 0 {
 		return
 	}
-	if invoice == "" && d.about.APIVersion >= linkingVersion {
-		d.metrics.unlinked.Inc()
+	said := d.linkPayment(m, units)
+	if d.config.OneTimeSource != OneTimePaymentIntents {
+		return
 	}
-	d.emit(d.payment(o, latestCharge(o), m, units, d.created))
+	e := d.payment(o, latestCharge(o), m, units, d.created)
+	if said {
+		d.emit(e)
+	} else {
+		d.doubt(e)
+	}
 }
 
 // charge reads a charge that has neither a payment intent nor an invoice, which
@@ -35,10 +35,14 @@ func (d *reader) paymentIntent() {
 func (d *reader) charge() {
 	o, m := d.object, d.currency(d.object)
 	id, invoice := o.ID("id"), o.ID("invoice")
-	if o.ID("payment_intent") != "" || !o.Flag("captured") {
+	if !o.Flag("captured") {
 		return
 	}
 	units := d.captured(o)
+	d.presumeOfCharge(units)
+	if o.ID("payment_intent") != "" {
+		return
+	}
 	at := d.created
 	if d.kind == "charge.succeeded" { // captured at once
 		at = d.seconds(o, "created")
@@ -83,7 +87,7 @@ func (d *reader) payment(o, charge object, m money, units int64, at time.Time) r
 	e.Amount, e.Currency, e.Billing = d.amount(m, units), m.code, revenue.BillingOneTime
 	e.Fee = d.fee(charge.Child("balance_transaction"), m)
 	e.Payment, e.ExternalID = e.ObjectID, e.ObjectID
-	e.Invoice, e.Customer = o.ID("invoice"), o.ID("customer")
+	e.Invoice, e.Customer = referredInvoice(o), invoiceCustomer(o)
 	e.CustomerName = charge.Text("billing_details.name")
 	e.Country = charge.Text("billing_details.address.country")
 	e.PaymentMethod = charge.Text("payment_method_details.type")

@@ -74,6 +74,9 @@ func (d *reader) refundTotal() {
 		letGo := released > 0 && refund.ID("balance_transaction") == "" && d.units(refund, "amount") == released
 		d.emitRefund(refund, letGo || !captured)
 	}
+	if captured {
+		d.presumeOfCharge(d.captured(o))
+	}
 	units := d.units(o, "amount_refunded")
 	units -= min(units, released)
 	if !captured || units == 0 {

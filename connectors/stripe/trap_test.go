@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,10 @@ import (
 // are scenarios, held in every order of arrival by TestConnector; the rest are the
 // tests of this file, named by the trap's number.
 var trapScenarios = map[int][]string{
-	1:  {"signup_acacia", "signup_basil", "checkout_sale", "checkout_sessions_only"},
+	1: {
+		"signup_acacia", "signup_basil", "checkout_sale", "checkout_sessions_only",
+		"basil_without_links", "basil_invoice_receipt", "basil_sales", "clover_order_reference", "checkout_invoice_creation",
+	},
 	3:  {"partial_capture_2020", "authorisation_released"},
 	4:  {"trial_converts"},
 	5:  {"off_stripe", "off_stripe_excluded"},
@@ -249,6 +253,25 @@ func TestRefundInheritsTheSubscription(t *testing.T) {
 	for _, entry := range revenue.Fold(events) {
 		if entry.Kind != revenue.EntryRefund || !entry.Recurring || entry.Subscription != "sub_1" || entry.Customer != "cus_1" || entry.Invoice != "in_1" || entry.Plan != "price_basic" {
 			t.Errorf("%+v", entry)
+		}
+	}
+}
+
+// TestRefundAtBasil: what a refund is of is put together from what the links of its
+// payment know.
+func TestRefundAtBasil(t *testing.T) {
+	for name, wantInvoice := range map[string]string{"basil_without_links": "", "clover_order_reference": "in_1"} {
+		var events []revenue.Event
+		for _, statements := range scenarioOf(t, name).Statements(t, New(DefaultConfig(), nil), nil) {
+			events = append(events, statements...)
+		}
+		events = slices.DeleteFunc(events, func(e revenue.Event) bool { return !strings.HasSuffix(e.Group, "|pi_1") })
+		entries := revenue.Fold(events)
+		if len(entries) != 1 {
+			t.Fatalf("%s: %+v", name, entries)
+		}
+		if e := entries[0]; e.Kind != revenue.EntryRefund || !e.Recurring || e.Customer != "cus_1" || e.Invoice != wantInvoice {
+			t.Errorf("%s: %+v", name, e)
 		}
 	}
 }

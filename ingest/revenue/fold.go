@@ -184,7 +184,8 @@ func (g groupFacts) unnamed(total *statement) int64 {
 // originalFacts is what a refund may name: a link says whose a payment is, which the
 // bare charge often does not know.
 type originalFacts struct {
-	link, charge *statement
+	links  []*statement
+	charge *statement
 }
 
 // originals finds charges and links by every id that a refund may name.
@@ -192,8 +193,8 @@ func (g groupFacts) originals() map[string]originalFacts {
 	index := map[string]originalFacts{}
 	for _, s := range g.of(KindLink) {
 		for _, id := range [...]string{s.Original, s.Invoice} {
-			if held := index[id]; id != "" && held.link == nil {
-				held.link = s
+			if held := index[id]; id != "" {
+				held.links = append(held.links, s)
 				index[id] = held
 			}
 		}
@@ -230,15 +231,17 @@ func (g groupFacts) reversal(s *statement, kind EntryKind, direction int64, orig
 	if !found {
 		original = originals[s.Invoice]
 	}
-	for _, from := range [...]*statement{original.charge, original.link} {
-		if from != nil {
-			entry.Recurring = from.recurring()
-		}
+	// What one link does not know another may: an allocation names the invoice, the
+	// payment itself that it was for a subscription.
+	from := original.links
+	if original.charge != nil {
+		from = append(from[:len(from):len(from)], original.charge)
 	}
-	for _, from := range [...]*statement{original.link, original.charge} {
-		if from != nil {
-			entry.inherit(&from.Dimensions)
-		}
+	if len(from) > 0 {
+		entry.Recurring = slices.ContainsFunc(from, (*statement).recurring)
+	}
+	for _, fact := range from {
+		entry.inherit(&fact.Dimensions)
 	}
 	g.attribute(&entry, s.Original)
 	return entry, true
