@@ -43,7 +43,8 @@ func (e *event) transaction(o connectors.Object) {
 	t.Customer, t.Subscription = e.customer(o), o.ID("subscription_id")
 	t.PaymentMethod = o.Text("payment_method", "gateway")
 	// A payment that failed late and was reversed is told of by its reversal.
-	if undone && !(status == "late_failure" && o.ID("reversal_transaction_id") != "") {
+	reversed := status == "late_failure" && o.ID("reversal_transaction_id") != ""
+	if undone && !reversed {
 		t.Version |= rankTakenBack
 		t.Status = revenue.StatusFailed
 	}
