@@ -16,6 +16,8 @@ type batch struct {
 	parts   map[int32]*part
 	records int
 	bytes   int
+	// recordsMax is when it is full.
+	recordsMax int
 }
 
 // part is the records of one slice in a batch, in order of their offsets.
@@ -55,7 +57,7 @@ type group struct {
 // part's records, and been cut short.
 func (p *part) uncertain() bool { return p.records[0].Offset < p.session.uncertainUntil }
 
-func newBatch() *batch { return &batch{parts: map[int32]*part{}} }
+func newBatch(recordsMax int) *batch { return &batch{parts: map[int32]*part{}, recordsMax: recordsMax} }
 
 func (b *batch) add(slice int32, records []*kgo.Record) {
 	if len(records) == 0 {
@@ -75,7 +77,7 @@ func (b *batch) add(slice int32, records []*kgo.Record) {
 	}
 }
 
-func (b *batch) full(c Config) bool { return b.records >= c.BatchRowsMax || b.bytes >= c.BatchBytesMax }
+func (b *batch) full(bytesMax int) bool { return b.records >= b.recordsMax || b.bytes >= bytesMax }
 
 // decode turns the records into statements, by group. It is pure, and needs
 // nothing that the batch before has to leave behind.

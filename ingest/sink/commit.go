@@ -55,6 +55,8 @@ func (s *Sink) commitOffsets(ctx context.Context, sessions map[*session]kgo.Epoc
 		}
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.StoreTimeout)
+	defer cancel()
 	begin := time.Now()
 	s.client.CommitOffsetsSync(kgo.PreCommitFnContext(ctx, guard), map[string]map[int32]kgo.EpochOffset{s.topic: offsets},
 		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, err error) {

@@ -20,7 +20,8 @@ type Config struct {
 	// StoreTimeout bounds what is done with one batch: reading prior state and
 	// the inserts. A turn, with a batch that is being stored and one in hand, has
 	// to be shorter than RebalanceTimeout, so that a worker that is thrown out of
-	// the group is not still inserting.
+	// the group is not still inserting. Repairs after a crash are not bounded by it,
+	// for they take as long as the ledger is large; see clickhouse.maintenance_timeout.
 	StoreTimeout time.Duration `koanf:"store_timeout"`
 	// SessionTimeout is after which silence a worker is thrown out. Kafka's brokers
 	// refuse less than their group.min.session.timeout.ms, which is 6 s unless

@@ -182,14 +182,16 @@ func (s *Sink) fillFilter(ctx context.Context, session *session, until int64) er
 // place decides where the session reads from: where the group has come to, unless
 // the store and the group do not belong together.
 func (s *Sink) place(ctx context.Context, session *session, taken clickhouse.Takeover) error {
-	committed := session.committed.Load()
+	// What the group has come to: as this session knows if it has stored something,
+	// else as the group said when it began.
+	committed := max(session.committed.Load(), session.next)
 	switch {
 	case taken.TopicChanged:
 		s.log.Error("the topic is not the one that the slice was read from: it is read from its beginning, and what "+
 			"was accepted later than completeThrough has to be sent again", zap.Int32("slice", session.slice))
 		session.rewindTo = 0
 		return errors.Join(s.commitBack(ctx, session), s.equaliseWhole(ctx, session))
-	case session.next >= 0: // another attempt of a session that has come somewhere
+	case session.next >= 0 && session.next <= taken.NextOffset: // another attempt of a session that has come somewhere
 		return nil
 	case committed < 0:
 		session.rewindTo = taken.NextOffset // what lies between was never stored
@@ -205,6 +207,10 @@ func (s *Sink) place(ctx context.Context, session *session, taken clickhouse.Tak
 		return err
 	}
 	session.rewindTo = min(from, taken.NextOffset)
+	session.next, session.target = -1, sight{}
+	session.committed.Store(committed)
+	// At once: if nothing new comes, nothing else would bring the old records back.
+	s.seek(map[int32]kgo.EpochOffset{session.slice: {Epoch: -1, Offset: session.rewindTo}})
 	s.log.Error("the store holds less than the group committed: reading again", zap.Int32("slice", session.slice),
 		zap.Int64("committed", committed), zap.Int64("stored", taken.NextOffset), zap.Int64("from", session.rewindTo))
 	return errors.Join(s.commitBack(ctx, session), s.equaliseWhole(ctx, session))

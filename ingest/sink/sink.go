@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,6 +59,9 @@ type Sink struct {
 	log        *zap.Logger
 	metrics    *metrics
 	cache      *cache
+	// recordsMax is how many records a batch may have now: BatchRowsMax, or less
+	// while the store fails to take as many (see adapt).
+	recordsMax atomic.Int64
 
 	mu       sync.Mutex // guards sessions against the callbacks of the group
 	sessions map[int32]*session
@@ -89,6 +93,7 @@ func New(config Config, topic string, opts []kgo.Opt, store Store, quarantine Qu
 		kgo.OnPartitionsLost(s.revoked),
 		kgo.AdjustFetchOffsetsFn(s.fetchOffsets),
 	)
+	s.recordsMax.Store(int64(config.BatchRowsMax))
 	return s, s.connect()
 }
 
@@ -178,17 +183,18 @@ func (s *Sink) consume(ctx context.Context) error {
 		if lost != nil {
 			return lost
 		}
-		bounded, cancel := context.WithTimeout(finishing, s.config.StoreTimeout)
 		// Slices are taken over here, where nothing else is in hand.
+		bounded, cancel := context.WithTimeout(finishing, s.config.StoreTimeout)
 		parts, err := s.prepare(bounded, next)
+		cancel()
 		go func() {
-			defer cancel()
 			if err == nil {
-				err = s.process(bounded, parts)
+				err = s.process(finishing, parts)
+				s.adapt(len(parts) > 0, err)
 			}
 			stored <- err
 		}()
-		if !next.full(s.config) || time.Since(begin) > s.config.TurnMax || ctx.Err() != nil {
+		if !next.full(s.config.BatchBytesMax) || time.Since(begin) > s.config.TurnMax || ctx.Err() != nil {
 			if err := <-stored; err != nil {
 				s.giveBack(err, next)
 				return err
@@ -199,14 +205,28 @@ func (s *Sink) consume(ctx context.Context) error {
 	}
 }
 
+// adapt halves the batches when one failed that this member could begin to store:
+// it took too much memory, or too long, for the server as it is now. Each success
+// makes them a quarter larger again. So whatever a batch needs, in the end one is
+// small enough.
+func (s *Sink) adapt(stored bool, err error) {
+	now := s.recordsMax.Load()
+	switch {
+	case err == nil && stored:
+		s.recordsMax.Store(min(now+now/4+1, int64(s.config.BatchRowsMax)))
+	case err != nil && !errors.Is(err, clickhouse.ErrFenced):
+		s.recordsMax.Store(max(now/2, 1))
+	}
+}
+
 // gather polls until the batch is full or due. Its error says that records, or the
 // topic, are lost; the batch may be empty, but is never nil.
 func (s *Sink) gather(ctx context.Context) (*batch, error) {
-	b := newBatch()
+	b := newBatch(int(s.recordsMax.Load()))
 	deadline := time.Now().Add(s.config.BatchWaitMax)
-	for !b.full(s.config) && time.Now().Before(deadline) && ctx.Err() == nil {
+	for !b.full(s.config.BatchBytesMax) && time.Now().Before(deadline) && ctx.Err() == nil {
 		polling, cancel := context.WithDeadline(ctx, deadline)
-		fetches := s.client.PollRecords(polling, s.config.BatchRowsMax-b.records)
+		fetches := s.client.PollRecords(polling, b.recordsMax-b.records)
 		cancel()
 		if err := s.fetchError(fetches); err != nil {
 			return b, err
@@ -255,25 +275,40 @@ func (s *Sink) prepare(ctx context.Context, b *batch) ([]*part, error) {
 // error nothing is known of the store: the slices have to be taken over again.
 func (s *Sink) process(ctx context.Context, parts []*part) error {
 	if len(parts) > 0 {
-		work, err := s.assemble(ctx, parts)
+		work, err := s.insert(ctx, parts)
 		if err != nil {
 			return err
 		}
-		// The statements need not wait for the fold: they are true whatever it
-		// comes to, and a failure of either sends the batch back.
-		var both errgroup.Group
-		both.Go(func() error { return s.insertStatements(ctx, work) })
-		both.Go(func() error { return s.resolve(ctx, work) })
-		if err := both.Wait(); err != nil {
-			return err
-		}
-		if err := s.insertRows(ctx, parts, work); err != nil {
-			return err
+		if scope, uncertain := work.uncertain(parts); uncertain {
+			if err := s.equalise(ctx, scope); err != nil {
+				return err
+			}
 		}
 		s.commit(ctx, parts)
 		s.remember(parts, work)
 	}
-	return s.reportFreshness(ctx)
+	bounded, cancel := context.WithTimeout(ctx, s.config.StoreTimeout)
+	defer cancel()
+	return s.reportFreshness(bounded)
+}
+
+// insert folds the parts and inserts what the store lacks, within StoreTimeout.
+func (s *Sink) insert(ctx context.Context, parts []*part) (*work, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.StoreTimeout)
+	defer cancel()
+	work, err := s.assemble(ctx, parts)
+	if err != nil {
+		return nil, err
+	}
+	// The statements need not wait for the fold: they are true whatever it
+	// comes to, and a failure of either sends the batch back.
+	var both errgroup.Group
+	both.Go(func() error { return s.insertStatements(ctx, work) })
+	both.Go(func() error { return s.resolve(ctx, work) })
+	if err := both.Wait(); err != nil {
+		return nil, err
+	}
+	return work, s.insertRows(ctx, work)
 }
 
 func (s *Sink) insertStatements(ctx context.Context, work *work) error {
@@ -283,17 +318,11 @@ func (s *Sink) insertStatements(ctx context.Context, work *work) error {
 	return nil
 }
 
-// insertRows writes the ledger rows, after their statements, and where an earlier
-// attempt may have been cut short makes the derived tables agree with the ledger.
-func (s *Sink) insertRows(ctx context.Context, parts []*part, work *work) error {
+// insertRows writes the ledger rows, after their statements.
+func (s *Sink) insertRows(ctx context.Context, work *work) error {
 	if len(work.rows) > 0 {
 		if err := s.timed("rows", func() error { return s.store.InsertRows(ctx, work.rows) }); err != nil {
 			return fmt.Errorf("insert %d ledger rows: %w", len(work.rows), err)
-		}
-	}
-	if scope, uncertain := work.uncertain(parts); uncertain {
-		if err := s.equalise(ctx, scope); err != nil {
-			return err
 		}
 	}
 	s.metrics.batches.WithLabelValues("stored").Inc()
@@ -303,10 +332,13 @@ func (s *Sink) insertRows(ctx context.Context, parts []*part, work *work) error 
 	return nil
 }
 
-// equalise makes the derived tables agree with the ledger.
+// equalise makes the derived tables agree with the ledger, where an earlier attempt
+// may have been cut short. How long that takes grows with the ledger, so StoreTimeout
+// does not bound it: each attempt would be cut off at the same point, for ever. A
+// worker that is thrown out of the group meanwhile is refused by the fence.
 func (s *Sink) equalise(ctx context.Context, scope clickhouse.Scope) error {
 	return s.timed("equalise", func() error {
-		repair, err := s.store.Equalise(ctx, scope)
+		repair, err := s.store.Equalise(context.WithoutCancel(ctx), scope)
 		if cells := repair.Total(); cells > 0 {
 			s.metrics.repaired.Add(float64(cells))
 			s.log.Info("derived tables made equal to the ledger", zap.Int64("cells", cells), zap.Int32s("slices", scope.Slices))
