@@ -22,6 +22,11 @@ type audience struct {
 	events int
 }
 
+// settleTimeout bounds the wait for what was accepted to be in the answers. Members
+// of the sinks' group that died in a rebalance can hold it up for its timeout, more
+// than once.
+const settleTimeout = 90 * time.Second
+
 // workspace is where everything is told.
 const workspace = "chaos"
 
@@ -43,7 +48,7 @@ func newAudience(ctx context.Context, o options, s *stand) (*audience, error) {
 	told.StripeEndpoint, told.StripeSecret = endpoint.URL[strings.LastIndexByte(endpoint.URL, '/')+1:], endpoint.Secret
 	told.Seed, told.Rate, told.Window = o.seed, o.rate, 50
 	told.Corrections, told.Duplicates = 0.15, 0.15
-	told.RequestTimeout, told.Patience, told.SettleTimeout = 8*time.Second, time.Minute, time.Minute
+	told.RequestTimeout, told.Patience, told.SettleTimeout = 8*time.Second, time.Minute, settleTimeout
 	play, err := simulation.Begin(ctx, told)
 	if err != nil {
 		return nil, fmt.Errorf("preparing the traffic: %w", err)
@@ -94,7 +99,7 @@ func (a *audience) round(ctx context.Context, number, of int, faults []fault) (o
 	var questioned, checked error
 	var both sync.WaitGroup
 	both.Go(func() { questioned = a.question(ctx, thorough) })
-	both.Go(func() { _, checked = a.stand.operate(ctx, "check", "--wait", "30s") })
+	both.Go(func() { _, checked = a.stand.operate(ctx, "check", "--wait", settleTimeout.String()) })
 	both.Wait()
 	o.err = errors.Join(questioned, checked)
 	if questioned != nil {
