@@ -77,14 +77,13 @@ func startFailover(t *testing.T, settings ...string) *failover {
 	folder := t.TempDir()
 	environment := append(kafkaEnvironment(cluster.Addrs(), folder),
 		fmt.Sprintf("REVSTREAM_KAFKA_REPLICATION_FACTOR=%d", replicas), "REVSTREAM_KAFKA_MIN_INSYNC_REPLICAS=2")
-	environment = append(environment, settings...)
 	f := &failover{cluster: cluster}
 	t.Cleanup(func() { // before the service's, which prints what it has said
 		if t.Failed() {
 			t.Logf("Apache Kafka:\n%s", cluster.Output())
 		}
 	})
-	f.service = startServiceOn(t, folder, environment)
+	f.service = startServiceOn(t, folder, environment, settings...)
 	for _, variable := range environment {
 		if name, value, _ := strings.Cut(variable, "="); strings.HasSuffix(name, "_TOPIC") {
 			f.topics = append(f.topics, value)

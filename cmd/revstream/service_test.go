@@ -110,13 +110,14 @@ func kafkaEnvironment(brokers []string, folder string) []string {
 	return variables
 }
 
-// startServiceOn is startService with more of an environment.
-func startServiceOn(t testing.TB, folder string, kafka []string) *service {
+// startServiceOn is startService on a Kafka of the caller's. The settings are the
+// process's only: the operator's commands beside it do without.
+func startServiceOn(t testing.TB, folder string, kafka []string, settings ...string) *service {
 	t.Helper()
 	s := &service{t: t, folder: folder, kafka: kafka, output: &lockedBuffer{}, exited: make(chan struct{})}
 	s.command = exec.Command(binary, "run")
 	s.command.Env = append(serviceEnvironment(folder, freeAddr(t)), "REVSTREAM_LOG_LEVEL=debug", "REVSTREAM_LOG_ACCESS_PER_SECOND_MAX=1")
-	s.command.Env = append(s.command.Env, kafka...)
+	s.command.Env = append(append(s.command.Env, kafka...), settings...)
 	s.command.Stdout, s.command.Stderr = s.output, s.output
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)
