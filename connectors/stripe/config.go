@@ -88,6 +88,9 @@ func (c Config) settings() []connectors.Setting {
 			About: "What counts one-time sales."},
 		{Name: "paused_drafts_count", Default: strconv.FormatBool(c.PausedDraftsCount), Check: connectors.IsFlag,
 			About: "Whether a paused subscription that is collected later counts in MRR."},
+		{Name: "api_key", Secret: true,
+			About: "A restricted key that may read invoices, prices and subscriptions. With it, what events leave out is looked up."},
+		{Name: "api_url", Default: "https://api.stripe.com", Check: connectors.IsBaseURL, About: "Where Stripe's API is."},
 	}
 }
 

@@ -46,15 +46,20 @@ func (d *reader) invoiceLinks(m money, s settlement) {
 		if payments[payment] == 0 {
 			continue
 		}
-		e := d.link(payment, o.ID("id"), m, payments[payment], linkByInvoice)
-		e.Customer, e.CustomerName, e.Country = invoiceCustomer(o), o.Text("customer_name"), o.Text("customer_address.country")
-		e.Subscription = invoiceSubscription(o)
-		e.Recurring = e.Subscription != ""
-		if line := mainLine(o); line != nil {
-			e.Product, e.Plan = lineProduct(line)
-		}
-		d.emit(e)
+		d.emit(d.invoiceLink(o, payment, m, payments[payment]))
 	}
+}
+
+// invoiceLink is link as the invoice tells it.
+func (d *reader) invoiceLink(o object, payment string, m money, units int64) revenue.Event {
+	e := d.link(payment, o.ID("id"), m, units, linkByInvoice)
+	e.Customer, e.CustomerName, e.Country = invoiceCustomer(o), o.Text("customer_name"), o.Text("customer_address.country")
+	e.Subscription = invoiceSubscription(o)
+	e.Recurring = e.Subscription != ""
+	if line := mainLine(o); line != nil {
+		e.Product, e.Plan = lineProduct(line)
+	}
+	return e
 }
 
 // invoicePayment is the payment that an invoice names, if it names one.

@@ -18,7 +18,7 @@ func (d *reader) paymentIntent() {
 	if units == 0 {
 		return
 	}
-	said := d.linkPayment(m, units)
+	said := d.about.APIVersion >= linkingVersion && !own(o) && d.fetchLinks(m, units) || d.linkPayment(m, units)
 	if d.config.OneTimeSource != OneTimePaymentIntents {
 		return
 	}

@@ -54,15 +54,15 @@ func New(config Config, registerer prometheus.Registerer) connectors.Connector {
 		Provider: Provider, Title: "Stripe", Secret: "the endpoint's signing secret (whsec_...)",
 		Settings: config.settings(),
 		Verify:   s.verify,
-		Decode: func(_ context.Context, delivery connectors.Delivery) ([]connectors.Item, error) {
-			item, err := s.read(delivery)
+		Decode: func(ctx context.Context, delivery connectors.Delivery) ([]connectors.Item, error) {
+			item, err := s.read(ctx, delivery)
 			return []connectors.Item{item}, err
 		},
 	}
 }
 
 // read translates the one event of a delivery.
-func (s *source) read(delivery connectors.Delivery) (connectors.Item, error) {
+func (s *source) read(ctx context.Context, delivery connectors.Delivery) (connectors.Item, error) {
 	envelope, err := connectors.ParseObject(delivery.Body)
 	if err != nil {
 		return connectors.Item{}, err
@@ -78,7 +78,11 @@ func (s *source) read(delivery connectors.Delivery) (connectors.Item, error) {
 	}
 	d := newReader(&source{config: s.config.with(delivery.Settings), metrics: s.metrics}, &delivery, envelope)
 	if d.fault == nil && read != nil {
+		d.api = newFetcher(ctx, &delivery, envelope.Text("account"))
 		read(d)
+	}
+	if d.api != nil && d.api.failure != nil {
+		return connectors.Item{}, d.api.failure
 	}
 	if d.fault != nil {
 		item.Err = d.fault
@@ -144,6 +148,7 @@ type reader struct {
 	// path is where the members lie that are being read: at the top of the event
 	// first, then in its object.
 	path   string
+	api    *fetcher // nil without an API key
 	events []revenue.Event
 	fault  *connectors.InvalidError
 }

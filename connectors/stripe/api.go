@@ -1,0 +1,118 @@
+package stripe
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"revstream/connectors"
+)
+
+// apiVersion is the version in which objects are asked for: the last one that shows
+// a discount's coupon without its being asked for too.
+const apiVersion = "2025-08-27.basil"
+
+// fetcher reads objects from Stripe's API for one event: what cannot change, or what
+// the event leaves out and only the API knows.
+type fetcher struct {
+	fetch func(path string) (object, error)
+	held  map[string]object
+	// failure is why something could not be read, which the next delivery may.
+	failure error
+}
+
+// newFetcher is nil without an API key: then nothing is fetched.
+func newFetcher(ctx context.Context, delivery *connectors.Delivery, connected string) *fetcher {
+	key := delivery.Settings["api_key"]
+	if key == "" {
+		return nil
+	}
+	authorise := func(request *http.Request) {
+		request.Header.Set("Authorization", "Bearer "+key)
+		request.Header.Set("Stripe-Version", apiVersion)
+		if connected != "" {
+			request.Header.Set("Stripe-Account", connected)
+		}
+	}
+	return &fetcher{held: map[string]object{}, fetch: func(path string) (object, error) {
+		return connectors.Client{}.Fetch(ctx, delivery.Settings["api_url"], path, authorise)
+	}}
+}
+
+// get is the object at a path; nil if there is none, or it cannot be read now.
+func (f *fetcher) get(path string, query url.Values) object {
+	path += "?" + query.Encode()
+	if o, known := f.held[path]; known || f.failure != nil {
+		return o
+	}
+	o, err := f.fetch(path)
+	if err != nil && !errors.Is(err, connectors.ErrMalformed) {
+		f.failure = err
+	}
+	f.held[path] = o
+	return o
+}
+
+// fetchLinks states which invoices a payment intent paid, as the API says; ok is
+// false if it does not say.
+func (d *reader) fetchLinks(m money, units int64) (ok bool) {
+	if d.api == nil {
+		return false
+	}
+	payment := d.object.ID("id")
+	answer := d.api.get("/v1/invoice_payments", url.Values{
+		"payment[type]": {"payment_intent"}, "payment[payment_intent]": {payment}, "limit": {"100"}, "expand[]": {"data.invoice"},
+	})
+	for _, allocation := range list(answer, "data") {
+		if allocation.Text("status") == "canceled" {
+			continue
+		}
+		// One that is still open is about to be paid by this very payment.
+		part := cmp.Or(d.units(allocation, "amount_paid"), d.units(allocation, "amount_requested"), units)
+		invoice := allocation.Child("invoice")
+		if invoice == nil {
+			invoice = object{"id": allocation.ID("invoice")}
+		}
+		d.emit(d.invoiceLink(invoice, payment, m, min(part, units)))
+	}
+	return answer != nil
+}
+
+// complete puts into a subscription what its events leave out: the tiers of prices,
+// which never change, and the discounts, as far as it still has them.
+func (d *reader) complete(subscription object) {
+	if d.api == nil {
+		return
+	}
+	for _, line := range itemsOf(subscription) {
+		price := line.Child("price", "plan")
+		if price.Text("billing_scheme") == "tiered" && len(list(price, "tiers")) == 0 {
+			full := d.api.get("/v1/prices/"+url.PathEscape(price.ID("id")), url.Values{"expand[]": {"tiers"}})
+			price["tiers"] = full.Value("tiers")
+		}
+		d.completeDiscounts(elements(line, "discounts"))
+	}
+	d.completeDiscounts(elements(subscription, "discounts"))
+}
+
+// completeDiscounts replaces the discounts that are given by their id alone.
+func (d *reader) completeDiscounts(discounts []any) {
+	for i, discount := range discounts {
+		id, bare := discount.(string)
+		if !bare {
+			continue
+		}
+		full := d.api.get("/v1/subscriptions/"+url.PathEscape(d.object.ID("id")), url.Values{"expand[]": {"discounts", "items.data.discounts"}})
+		known := list(full, "discounts")
+		for _, line := range list(full, "items") {
+			known = append(known, list(line, "discounts")...)
+		}
+		for _, candidate := range known {
+			if candidate.ID("id") == id {
+				discounts[i] = map[string]any(candidate)
+			}
+		}
+	}
+}
