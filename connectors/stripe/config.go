@@ -30,6 +30,15 @@ const (
 	OneTimeCheckoutSessions = "checkout_sessions"
 )
 
+// Policies for discounts in MRR.
+const (
+	// DiscountsForever takes off those that last as long as the subscription, as
+	// Stripe's own MRR does; those for once or for some months are no part of it.
+	DiscountsForever = "forever"
+	// DiscountsNone takes off none: MRR at list prices.
+	DiscountsNone = "none"
+)
+
 // Bounds of Config.SignatureAgeMax. Stripe's own libraries use five minutes.
 const (
 	signatureAgeLeast = time.Second
@@ -48,6 +57,8 @@ type Config struct {
 	// PausedDraftsCount makes a subscription whose collection is paused with
 	// behaviour keep_as_draft (its invoices are collected later) count in MRR.
 	PausedDraftsCount bool `koanf:"paused_drafts_count"`
+	// Discounts is DiscountsForever or DiscountsNone.
+	Discounts string `koanf:"discounts"`
 }
 
 // DefaultConfig counts every payment, one-time ones by payment intent, and the
@@ -58,6 +69,7 @@ func DefaultConfig() Config {
 		OffStripe:         OffStripeCount,
 		OneTimeSource:     OneTimePaymentIntents,
 		PausedDraftsCount: true,
+		Discounts:         DiscountsForever,
 	}
 }
 
@@ -72,6 +84,9 @@ func (c Config) Validate() error {
 	}
 	if c.OneTimeSource != OneTimePaymentIntents && c.OneTimeSource != OneTimeCheckoutSessions {
 		errs = append(errs, fmt.Errorf("one_time_source %q: must be %s or %s", c.OneTimeSource, OneTimePaymentIntents, OneTimeCheckoutSessions))
+	}
+	if c.Discounts != DiscountsForever && c.Discounts != DiscountsNone {
+		errs = append(errs, fmt.Errorf("discounts %q: must be %s or %s", c.Discounts, DiscountsForever, DiscountsNone))
 	}
 	return errors.Join(errs...)
 }
@@ -88,6 +103,8 @@ func (c Config) settings() []connectors.Setting {
 			About: "What counts one-time sales."},
 		{Name: "paused_drafts_count", Default: strconv.FormatBool(c.PausedDraftsCount), Check: connectors.IsFlag,
 			About: "Whether a paused subscription that is collected later counts in MRR."},
+		{Name: "discounts", Default: c.Discounts, Check: connectors.OneOf(DiscountsForever, DiscountsNone),
+			About: "Which discounts MRR is after."},
 		{Name: "api_key", Secret: true,
 			About: "A restricted key that may read invoices, prices and subscriptions. With it, what events leave out is looked up."},
 		{Name: "api_url", Default: "https://api.stripe.com", Check: connectors.IsBaseURL, About: "Where Stripe's API is."},
@@ -104,5 +121,6 @@ func (c Config) with(settings connectors.Settings) Config {
 		OffStripe:         settings["off_stripe"],
 		OneTimeSource:     settings["one_time_source"],
 		PausedDraftsCount: settings.Flag("paused_drafts_count"),
+		Discounts:         settings["discounts"],
 	}
 }

@@ -176,7 +176,7 @@ func TestConfigIsValidated(t *testing.T) {
 		t.Errorf("default: %v", err)
 	}
 	err := Config{}.Validate()
-	for _, name := range []string{"signature_age_max", "off_stripe", "one_time_source"} {
+	for _, name := range []string{"signature_age_max", "off_stripe", "one_time_source", "discounts"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in %v", name, err)
 		}

@@ -100,7 +100,7 @@ func (d *reader) state(t terms, at time.Time, name string, version int64) revenu
 // terms reads what a subscription comes to.
 func (d *reader) terms(o object) terms {
 	d.complete(o)
-	worth := monthlyWorth(o)
+	worth := monthlyWorth(o, d.config.Discounts)
 	t := terms{
 		mrr: worth.mrr, currency: worth.currency, unknown: worth.unknown,
 		product: worth.main.product, plan: worth.main.plan, quantity: worth.main.quantity,

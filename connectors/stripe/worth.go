@@ -49,7 +49,7 @@ type item struct {
 // the discounts that last (percentages before amounts, those of an item before
 // those of the whole) and the taxes that prices include, and rounds once. It says
 // what it would be worth if billed: the status decides whether it is.
-func monthlyWorth(o object) worth {
+func monthlyWorth(o object, discounts string) worth {
 	m, ok := moneyOf(cmp.Or(o.Text("currency"), firstCurrency(o)))
 	w := worth{currency: m.code}
 	if !ok {
@@ -57,10 +57,12 @@ func monthlyWorth(o object) worth {
 		return w
 	}
 	items := w.items(o, m)
-	for i := range items {
-		w.discount(items[i:i+1], items[i].discounts, object{}, m)
+	if discounts != DiscountsNone {
+		for i := range items {
+			w.discount(items[i:i+1], items[i].discounts, object{}, m)
+		}
+		w.discount(items, elements(o, "discounts"), o.Child("discount"), m)
 	}
-	w.discount(items, elements(o, "discounts"), o.Child("discount"), m)
 	total := new(big.Rat)
 	for _, i := range items {
 		if w.main.monthly == nil || i.monthly.Cmp(w.main.monthly) > 0 {

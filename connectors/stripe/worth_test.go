@@ -41,7 +41,7 @@ func couponed(coupon string) string { return `{"id":"di_1","coupon":{` + coupon 
 func checkWorth(t *testing.T, cases map[string]worthCase) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := monthlyWorth(subscriptionOf(t, c.items, c.rest))
+			got := monthlyWorth(subscriptionOf(t, c.items, c.rest), DiscountsForever)
 			if got.mrr != c.mrr || !slices.Equal(got.unknown, c.unknown) || got.currency != "USD" {
 				t.Errorf("%d %s, unknown %v; want %d, unknown %v", got.mrr, got.currency, got.unknown, c.mrr, c.unknown)
 			}
@@ -105,10 +105,17 @@ func TestMonthlyWorthAfterDiscountsAndTaxes(t *testing.T) {
 	})
 }
 
+func TestMonthlyWorthBeforeDiscounts(t *testing.T) {
+	o := subscriptionOf(t, basic, `,"discounts":[`+couponed(`"duration":"forever","percent_off":10`)+`,"di_2"]`)
+	if got := monthlyWorth(o, DiscountsNone); got.mrr != 2000_0000 || len(got.unknown) != 0 {
+		t.Errorf("%d, unknown %v", got.mrr, got.unknown)
+	}
+}
+
 func TestMonthlyWorthInOtherUnits(t *testing.T) {
 	for currency, want := range map[string]int64{"jpy": 1000_0000, "isk": 10_0000, "mga": 100000_0000, "kwd": 1000_0000} {
 		o := subscriptionOf(t, `{"quantity":1,"price":{"recurring":{"interval":"month","interval_count":1},"unit_amount":1000}}`, `,"currency":"`+currency+`"`)
-		if got := monthlyWorth(o); got.mrr != want {
+		if got := monthlyWorth(o, DiscountsForever); got.mrr != want {
 			t.Errorf("%s: %d, want %d", currency, got.mrr, want)
 		}
 	}
