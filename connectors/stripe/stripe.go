@@ -18,6 +18,11 @@
 // been many since 2014. Bodies are therefore read field by field in every place
 // that a version had them (see object), never into stripe-go's structs, which
 // silently lose what moved. Stripe-go verifies the signature.
+//
+// What an event does not say (the invoice of a payment, from 2025-03-31.basil on;
+// the tiers of a price; the coupon of a discount) is looked up if the endpoint has
+// an API key. Without one it is concluded where that is safe, and otherwise marked
+// in the metadata (provisional, mrr_unknown) and counted in the metrics.
 package stripe
 
 import (
