@@ -73,6 +73,26 @@ func TestEqualiseMendsWhatViewsMissedOrDoubled(t *testing.T) {
 	}
 }
 
+// Two slices that have the same hour, currency and kind have a cell each, which
+// merging keeps apart: else neither writer could make its own equal to its ledger.
+func TestEverySliceHasItsOwnCells(t *testing.T) {
+	store := open(t)
+	w := takeOver(t, store, 1, 2)
+	events := charges(4, 30)
+	for _, slice := range []int32{1, 2} {
+		must(t, w.write(t.Context(), slice, events))
+	}
+	for _, table := range rollupTables() {
+		exec(t, store, "OPTIMIZE TABLE "+table+" FINAL")
+		if got := count(t, store, "SELECT uniqExact(slice) FROM "+table); got != 2 {
+			t.Errorf("%s has rows of %d slices, want 2", table, got)
+		}
+	}
+	if cells := differing(t, store); len(cells) > 0 {
+		t.Errorf("after merging, cells differ from the ledger: %v", cells)
+	}
+}
+
 func TestEqualiseStaysWithinItsScope(t *testing.T) {
 	store := open(t)
 	w := takeOver(t, store, 0, 1)

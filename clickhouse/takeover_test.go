@@ -51,6 +51,22 @@ func TestAnOlderEpochIsRefusedEverywhere(t *testing.T) {
 	must(t, owner.write(t.Context(), 0, events))
 }
 
+// Any other epoch than the fence's is refused, a higher one too: of two takers who
+// wrote the fence one after the other, the later may have the lower epoch.
+func TestAnyOtherEpochIsRefused(t *testing.T) {
+	store := open(t)
+	w := takeOver(t, store, 0)
+	w.epochs[0]++
+	if err := store.InsertStatements(t.Context(), w.statements(0, charges(1, 5))); !errors.Is(err, ErrFenced) {
+		t.Errorf("statements of a higher epoch: %v, want ErrFenced", err)
+	}
+	if err := store.InsertRows(t.Context(), w.rows(0, ledgerOf(charges(1, 5)))); !errors.Is(err, ErrFenced) {
+		t.Errorf("rows of a higher epoch: %v, want ErrFenced", err)
+	}
+	w.epochs[0]--
+	must(t, w.write(t.Context(), 0, charges(1, 5)))
+}
+
 // snapshot is a digest of what all tables come to.
 func snapshot(t testing.TB, store *Store) string {
 	t.Helper()

@@ -18,7 +18,6 @@ import (
 // model keeps the semantics of the store that matter: an insert is atomic for
 // one table and not across its views, its outcome may be unknown, an epoch
 // fences older writers, and only what was applied can be read.
-// TestTheModelKeepsTheStoresPromises holds it against the real one.
 type model struct {
 	mu     sync.Mutex
 	random *rand.Rand

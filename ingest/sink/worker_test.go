@@ -195,7 +195,7 @@ func simulatedConfig(random *rand.Rand) Config {
 	config := DefaultConfig()
 	config.BatchRowsMax = []int{1, 7, 40, 400}[random.IntN(4)]
 	config.CacheStatementsMax = []int{0, 30, 300}[random.IntN(3)]
-	config.StoreTimeout, config.SessionTimeout, config.RebalanceTimeout = 8*time.Second, 10*time.Second, 12*time.Second
+	config.StoreTimeout, config.SessionTimeout, config.RebalanceTimeout = 4*time.Second, 10*time.Second, 12*time.Second
 	config.BackoffMax, config.FreshnessInterval = 2*time.Second, 3*time.Second
 	return config
 }
@@ -212,7 +212,12 @@ func (w *world) lives(t *testing.T, random *rand.Rand, closed <-chan struct{}) {
 			t.Error(err)
 			return
 		}
-		s, err := New(simulatedConfig(random), w.config.EventsTopic, append(opts, kgo.Dialer(h.dial)),
+		config := simulatedConfig(random)
+		if err := config.Validate(); err != nil {
+			t.Error(err)
+			return
+		}
+		s, err := New(config, w.config.EventsTopic, append(opts, kgo.Dialer(h.dial)),
 			seen, seen.quarantine, prometheus.NewRegistry(), zap.NewNop())
 		if err != nil {
 			t.Error(err)
