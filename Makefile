@@ -21,6 +21,7 @@ BENCH_TIME   ?= 1s
 FUZZ_TIME    ?= 30s
 SEEDS        ?= 50
 FIRST_SEED   ?= 0
+MUTANTS      ?=
 ROUNDS       ?= 200
 SEED         ?=
 KAFKA_ROUNDS ?= 16
@@ -58,6 +59,10 @@ test: $(ENGINE) ## Run all tests, with the real engines; a skipped test is a fai
 sim: ## Simulate the sink with faults in virtual time (SEEDS=n, FIRST_SEED=n)
 	go test -tags synctests -run '^TestSimulation$$' -timeout 60m ./ingest/sink -v -seeds $(SEEDS) -first-seed $(FIRST_SEED) \
 		| awk '!/^ *(=== |--- PASS)|^PASS$$/ { print; fflush() }'
+
+.PHONY: mutants
+mutants: $(ENGINE) ## Break one rule at a time and require a test to notice (MUTANTS=pattern)
+	go run ./cmd/mutants -run '$(MUTANTS)'
 
 .PHONY: chaos
 chaos: build ## Break real processes under traffic and compare to the cent (ROUNDS=n, SEED=n)

@@ -52,6 +52,8 @@ var arrows = map[string][]string{
 	"ingest/stream/apachekafka":      {},
 	"ingest/stream/kafkatest":        {},
 	"cmd/apachekafka":                {"ingest/stream/apachekafka", "ingest/stream/kafkatest"},
+	// Reads the sources and runs their tests.
+	"cmd/mutants": {},
 	// Only talk to a running service, as any caller does.
 	"cmd/simulation": {"ingest/revenue"},
 	"cmd/chaos":      {"cmd/simulation"},
@@ -325,32 +327,44 @@ func declaredNames(t *testing.T, path string, source []byte) []string {
 // metric is the name of a metric in a document.
 var metric = regexp.MustCompile("`(revstream_[a-z_]+)")
 
-// TestRunbookNamesMetricsThatExist looks for the last words of each name, as they
-// are registered under a namespace and a subsystem.
-func TestRunbookNamesMetricsThatExist(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(moduleRoot, "deploy/runbook.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+// metricsOf reads all sources and tells whether a metric is registered: its last
+// words, under a namespace and a subsystem.
+func metricsOf(t *testing.T) (exists func(name string) bool) {
+	t.Helper()
 	var sources bytes.Buffer
 	eachSource(t, func(path string, source []byte) {
 		if strings.HasSuffix(path, "metrics.go") {
 			sources.Write(source)
 		}
 	})
+	return func(name string) bool {
+		name = strings.TrimSuffix(name, "_count")
+		if bytes.Contains(sources.Bytes(), []byte(`"`+name+`"`)) {
+			return true
+		}
+		words := strings.Split(name, "_")
+		for i := 2; i < len(words); i++ { // after revstream and the subsystem
+			if bytes.Contains(sources.Bytes(), []byte(`"`+strings.Join(words[i:], "_")+`"`)) &&
+				bytes.Contains(sources.Bytes(), []byte(`"`+strings.Join(words[1:i], "_")+`"`)) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func TestRunbookNamesMetricsThatExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(moduleRoot, "deploy/runbook.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exists := metricsOf(t)
 	found := metric.FindAllStringSubmatch(string(text), -1)
 	if len(found) < 10 {
 		t.Fatalf("only %d metrics in the runbook", len(found))
 	}
 	for _, match := range found {
-		name := strings.TrimSuffix(match[1], "_count")
-		exists := bytes.Contains(sources.Bytes(), []byte(`"`+name+`"`))
-		words := strings.Split(name, "_")
-		for i := 2; i < len(words) && !exists; i++ { // after revstream and the subsystem
-			exists = bytes.Contains(sources.Bytes(), []byte(`"`+strings.Join(words[i:], "_")+`"`)) &&
-				bytes.Contains(sources.Bytes(), []byte(`"`+strings.Join(words[1:i], "_")+`"`))
-		}
-		if !exists {
+		if !exists(match[1]) {
 			t.Errorf("no metric is called %s", match[1])
 		}
 	}
