@@ -236,8 +236,8 @@ func (w *world) loseOffsets(t *testing.T) {
 	t.Error("the group cannot be deleted")
 }
 
-// recreateTopic deletes the topic and makes it anew while everybody works with it,
-// and restarts ingest. What was not stored is lost with the old topic, so those who
+// recreateTopic deletes the topic and makes it anew while everybody works with it.
+// What was not stored is lost with the old topic, so those who
 // sent something since the answers were complete are asked to do so again, as the
 // runbook says; some others do so unasked.
 func (w *world) recreateTopic(t *testing.T) (again []sending) {
@@ -266,11 +266,9 @@ func (w *world) recreateTopic(t *testing.T) (again []sending) {
 	if err := w.cluster.CreateTopic(w.config.EventsTopic, simulationSlices, nil); err != nil {
 		t.Error(err)
 	}
-	fresh, topic := w.newIngest(t), w.topicID()
+	topic := w.topicID()
 	w.mu.Lock()
-	old := w.ingest
-	w.ingest, w.topic = fresh, topic
+	w.topic = topic
 	w.mu.Unlock()
-	old.stop()
 	return again
 }

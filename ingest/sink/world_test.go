@@ -71,6 +71,7 @@ type world struct {
 	cluster *kfake.Cluster
 	config  stream.Config
 	store   *model
+	ingest  *ingestNode
 	letters *ingestNode
 	broken  *kfake.FaultHandle
 
@@ -79,7 +80,6 @@ type world struct {
 	opened  uint64
 
 	mu       sync.Mutex
-	ingest   *ingestNode
 	topic    string // id
 	accepted []acceptance
 	unsure   []revenue.Event // whose senders gave up
@@ -222,10 +222,7 @@ func (w *world) send(t *testing.T, list []sending) {
 // accepted, or gives up without knowing what became of them.
 func (w *world) publish(t *testing.T, random *rand.Rand, events []revenue.Event) {
 	for {
-		w.mu.Lock()
-		node := w.ingest
-		w.mu.Unlock()
-		err := node.producer.Publish(context.Background(), events...)
+		err := w.ingest.producer.Publish(context.Background(), events...)
 		if err == nil {
 			w.mu.Lock()
 			defer w.mu.Unlock()
