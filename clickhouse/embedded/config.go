@@ -66,6 +66,25 @@ type Config struct {
 	// Readers are the users beside AdminUser; they can only read.
 	// They are fixed while the engine runs.
 	Readers []Reader `koanf:"readers"`
+
+	// Password of AdminUser; empty means that one is made at the first start
+	// and kept in Dir. Engines that are shards of one cluster need the same.
+	Password string `koanf:"password"`
+	// Cluster is what this engine knows of the cluster that it is a shard of;
+	// without a name it is on its own.
+	Cluster Cluster `koanf:"cluster"`
+}
+
+// Cluster is an entry of ClickHouse's remote_servers, of one replica a shard:
+// what Distributed tables read from. All its engines have to be given the same.
+type Cluster struct {
+	Name string `koanf:"name"`
+	// Secret is what the engines know each other by. A query that one sends to
+	// another runs there as the user who asked, so that what a Reader may see
+	// does not depend on where it lies.
+	Secret string `koanf:"secret"`
+	// Shards are their native addresses, host:port.
+	Shards []string `koanf:"shards"`
 }
 
 // Reader is a user who may run SELECT on named databases and nothing else: no
@@ -157,7 +176,22 @@ func (c Config) Validate() error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Cluster.validate())...)
+}
+
+func (c Cluster) validate() error {
+	if c.Name == "" {
+		return nil
+	}
+	if !identifier.MatchString(c.Name) || c.Secret == "" || len(c.Shards) == 0 {
+		return fmt.Errorf("cluster %q: it needs an identifier as name, a secret and shards", c.Name)
+	}
+	for _, shard := range c.Shards {
+		if _, err := netip.ParseAddrPort(shard); err != nil {
+			return fmt.Errorf("cluster %q: shard %q is not IP:port", c.Name, shard)
+		}
+	}
+	return nil
 }
 
 func (r Reader) validate() error {

@@ -180,7 +180,7 @@ func passwordHash(password string) string {
 }
 
 func render(name, text string, data any) ([]byte, error) {
-	tmpl, err := template.New(name).Funcs(template.FuncMap{"xml": escapeXML}).Parse(text)
+	tmpl, err := template.New(name).Funcs(template.FuncMap{"xml": escapeXML, "host": hostOf, "port": portOf}).Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("reading the template of %s: %w", name, err)
 	}
@@ -197,9 +197,17 @@ func escapeXML(text string) (string, error) {
 	return b.String(), err
 }
 
-// adminPassword returns the password of AdminUser, which is made
-// once per folder: clients that know it keep working after a restart.
+// hostOf and portOf are the parts of an address that Validate has seen.
+func hostOf(address string) string { return netip.MustParseAddrPort(address).Addr().String() }
+func portOf(address string) uint16 { return netip.MustParseAddrPort(address).Port() }
+
+// adminPassword returns the password of AdminUser: the configured one, or else
+// one that is made once per folder, so that clients that know it keep working
+// after a restart.
 func adminPassword(cfg Config) (string, error) {
+	if cfg.Password != "" {
+		return cfg.Password, nil
+	}
 	held, err := os.ReadFile(cfg.passwordFile())
 	if password := strings.TrimSpace(string(held)); err == nil && password != "" {
 		return password, nil

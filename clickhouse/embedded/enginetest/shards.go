@@ -1,0 +1,112 @@
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"revstream/clickhouse/embedded"
+)
+
+// ClusterName is what remote_servers call the cluster of StartShards, and
+// ClusterPassword the password of its AdminUser.
+const (
+	ClusterName     = "shards"
+	ClusterPassword = "password-of-a-test"
+)
+
+// Shards are engines of their own that know each other as the shards of one
+// cluster. They keep their folders and ports while the test lasts, so that one
+// that was killed can come back.
+type Shards struct {
+	configs []embedded.Config
+	engines []*embedded.Engine // nil while one is down
+}
+
+// StartShards starts so many. The executable is the program that becomes the
+// engine, see embedded.Config; empty means the test binary itself. Readers are
+// those of every engine. All of them end with the test.
+func StartShards(t testing.TB, count int, executable string, readers ...embedded.Reader) *Shards {
+	t.Helper()
+	s := &Shards{engines: make([]*embedded.Engine, count)}
+	cluster := embedded.Cluster{Name: ClusterName, Secret: "secret-of-a-test"}
+	for range count {
+		config := Config(t.TempDir())
+		config.Executable, config.Readers, config.Password = executable, readers, ClusterPassword
+		config.NativePort, config.HTTPPort = freePort(t), freePort(t)
+		cluster.Shards = append(cluster.Shards, fmt.Sprintf("%s:%d", config.ListenHost, config.NativePort))
+		s.configs = append(s.configs, config)
+	}
+	for i := range s.configs {
+		s.configs[i].Cluster = cluster
+		s.Start(t, i)
+	}
+	t.Cleanup(func() {
+		for _, engine := range s.engines {
+			if engine != nil {
+				_ = engine.Stop(context.Background()) // bounded by StopTimeout; the folder goes anyway
+			}
+		}
+	})
+	return s
+}
+
+// Addresses are host:port of the native protocol, by shard.
+func (s *Shards) Addresses() []string { return s.configs[0].Cluster.Shards }
+
+// Engine is the running engine of a shard, counted from 0.
+func (s *Shards) Engine(i int) *embedded.Engine { return s.engines[i] }
+
+// Start brings a shard up on its folder and ports.
+func (s *Shards) Start(t testing.TB, i int) {
+	t.Helper()
+	engine, err := embedded.Start(context.Background(), s.configs[i], zap.NewNop())
+	if err != nil {
+		t.Fatalf("starting shard %d: %v", i, err)
+	}
+	s.engines[i] = engine
+}
+
+// Kill ends a shard's process the hard way and waits until it is gone.
+func (s *Shards) Kill(t testing.TB, i int) {
+	t.Helper()
+	engine := s.engines[i]
+	process, err := os.FindProcess(engine.PID())
+	if err == nil {
+		err = process.Kill()
+	}
+	if err != nil {
+		t.Fatalf("killing shard %d: %v", i, err)
+	}
+	select {
+	case <-engine.Wait():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("shard %d did not end when it was killed", i)
+	}
+	s.engines[i] = nil
+	if err := engine.Stop(context.Background()); err != nil { // gives the folder back
+		t.Fatalf("clearing up after shard %d: %v", i, err)
+	}
+}
+
+// freePort is a port that nobody listens on, from below those that the system
+// gives to outgoing connections: it is still free after a shard was down.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 15_000 + rand.IntN(15_000)
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = listener.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port was found")
+	return 0
+}
