@@ -58,7 +58,7 @@ func TestClusterIsValidated(t *testing.T) {
 		{Name: "c", Secret: "s", Shards: []string{"localhost:1"}},
 	} {
 		config := enginetest.Config(t.TempDir())
-		config.Cluster = cluster
+		config.Clusters = []embedded.Cluster{cluster}
 		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), "cluster") {
 			t.Errorf("%+v: %v", cluster, err)
 		}

@@ -70,13 +70,12 @@ type Config struct {
 	// Password of AdminUser; empty means that one is made at the first start
 	// and kept in Dir. Engines that are shards of one cluster need the same.
 	Password string `koanf:"password"`
-	// Cluster is what this engine knows of the cluster that it is a shard of;
-	// without a name it is on its own.
-	Cluster Cluster `koanf:"cluster"`
+	// Clusters are those that Distributed tables of this engine can name.
+	Clusters []Cluster `koanf:"clusters"`
 }
 
 // Cluster is an entry of ClickHouse's remote_servers, of one replica a shard:
-// what Distributed tables read from. All its engines have to be given the same.
+// what Distributed tables read from. All engines in it have to be given the same.
 type Cluster struct {
 	Name string `koanf:"name"`
 	// Secret is what the engines know each other by. A query that one sends to
@@ -176,13 +175,13 @@ func (c Config) Validate() error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(append(errs, c.Cluster.validate())...)
+	for _, cluster := range c.Clusters {
+		errs = append(errs, cluster.validate())
+	}
+	return errors.Join(errs...)
 }
 
 func (c Cluster) validate() error {
-	if c.Name == "" {
-		return nil
-	}
 	if !identifier.MatchString(c.Name) || c.Secret == "" || len(c.Shards) == 0 {
 		return fmt.Errorf("cluster %q: it needs an identifier as name, a secret and shards", c.Name)
 	}

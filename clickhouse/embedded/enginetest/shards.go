@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,10 +15,13 @@ import (
 	"revstream/clickhouse/embedded"
 )
 
-// ClusterName is what remote_servers call the cluster of StartShards, and
-// ClusterPassword the password of its AdminUser.
 const (
-	ClusterName     = "shards"
+	// ClusterName is what remote_servers call the cluster of StartShards.
+	ClusterName = "shards"
+	// ClusterShort lacks the last shard, and ClusterDoubled has the first instead:
+	// mistakes that an operator could make.
+	ClusterShort, ClusterDoubled = "short", "doubled"
+	// ClusterPassword is that of AdminUser.
 	ClusterPassword = "password-of-a-test"
 )
 
@@ -35,16 +39,21 @@ type Shards struct {
 func StartShards(t testing.TB, count int, executable string, readers ...embedded.Reader) *Shards {
 	t.Helper()
 	s := &Shards{engines: make([]*embedded.Engine, count)}
-	cluster := embedded.Cluster{Name: ClusterName, Secret: "secret-of-a-test"}
+	var addresses []string
 	for range count {
 		config := Config(t.TempDir())
 		config.Executable, config.Readers, config.Password = executable, readers, ClusterPassword
 		config.NativePort, config.HTTPPort = freePort(t), freePort(t)
-		cluster.Shards = append(cluster.Shards, fmt.Sprintf("%s:%d", config.ListenHost, config.NativePort))
+		addresses = append(addresses, fmt.Sprintf("%s:%d", config.ListenHost, config.NativePort))
 		s.configs = append(s.configs, config)
 	}
+	most := addresses[:count-1]
 	for i := range s.configs {
-		s.configs[i].Cluster = cluster
+		s.configs[i].Clusters = []embedded.Cluster{
+			{Name: ClusterName, Secret: "secret-of-a-test", Shards: addresses},
+			{Name: ClusterShort, Secret: "secret-of-a-test", Shards: most},
+			{Name: ClusterDoubled, Secret: "secret-of-a-test", Shards: append(slices.Clone(most), addresses[0])},
+		}
 		s.Start(t, i)
 	}
 	t.Cleanup(func() {
@@ -58,7 +67,7 @@ func StartShards(t testing.TB, count int, executable string, readers ...embedded
 }
 
 // Addresses are host:port of the native protocol, by shard.
-func (s *Shards) Addresses() []string { return s.configs[0].Cluster.Shards }
+func (s *Shards) Addresses() []string { return s.configs[0].Clusters[0].Shards }
 
 // Engine is the running engine of a shard, counted from 0.
 func (s *Shards) Engine(i int) *embedded.Engine { return s.engines[i] }
