@@ -57,6 +57,9 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 	if err != nil {
 		return report, fmt.Errorf("listing slices: %w", err)
 	}
+	if err := s.confirmPlace(ctx, list); err != nil {
+		return report, err
+	}
 	for _, slice := range list {
 		if err := s.checkSlice(ctx, Scope{Slices: []int32{slice}}, &report); err != nil {
 			return report, fmt.Errorf("checking slice %d: %w", slice, err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -22,12 +23,25 @@ const (
 // Config says where ClickHouse is and what may be asked of it.
 type Config struct {
 	// Addresses are host:port pairs of the native protocol. Reads and writes of
-	// one process go to the first that answers, so that it reads its own writes.
+	// one process go to the first that answers, so that it reads its own writes;
+	// with EngineReplicated to the first and no other, for another replica may not
+	// have yet what was written.
 	Addresses []string `koanf:"addresses"`
-	Database  string   `koanf:"database"`
-	User      string   `koanf:"user"`
-	Password  string   `koanf:"password"`
-	TLS       bool     `koanf:"tls"`
+	// Shards, instead of Addresses, are the servers that share the revenue, two at
+	// least: in an order that is for ever, because it says which slices each has
+	// (see ShardOf). Replicas of one shard are separated by bars, as in ClickHouse's
+	// own addresses; the first is the one that is written to and read from.
+	Shards []string `koanf:"shards"`
+	// Cluster is what remote_servers of every shard call them: these shards, with
+	// one replica each, the one that is written to. Answers come from its
+	// Distributed tables.
+	Cluster string `koanf:"cluster"`
+	// Database is where tables are read. Shards keep their own parts in another,
+	// with "_shard" after the name.
+	Database string `koanf:"database"`
+	User     string `koanf:"user"`
+	Password string `koanf:"password"`
+	TLS      bool   `koanf:"tls"`
 	// TLSServerName is the name that the certificate must carry, if it is not the
 	// host's.
 	TLSServerName string `koanf:"tls_server_name"`
@@ -121,7 +135,8 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf(format, args...))
 		}
 	}
-	check(len(c.Addresses) > 0, "clickhouse: addresses is empty")
+	check(len(c.Addresses) > 0 || len(c.Shards) > 0, "clickhouse: addresses is empty, and so is shards")
+	c.checkShards(check)
 	check(identifier.MatchString(c.Database), "clickhouse: database %q is not an identifier", c.Database)
 	check(c.User != "", "clickhouse: user is empty")
 	check(c.Engine == EnginePlain || c.Engine == EngineReplicated, "clickhouse: engine %q is neither plain nor replicated", c.Engine)
@@ -148,3 +163,29 @@ func (c Config) Validate() error {
 	check(c.TakeOverTimeout > c.InsertTimeout, "clickhouse: take_over_timeout %v is not longer than insert_timeout %v", c.TakeOverTimeout, c.InsertTimeout)
 	return errors.Join(problems...)
 }
+
+// checkShards checks what only shards need.
+func (c Config) checkShards(check func(ok bool, format string, args ...any)) {
+	if len(c.Shards) == 0 {
+		check(c.Cluster == "", "clickhouse: cluster %q needs shards", c.Cluster)
+		return
+	}
+	check(len(c.Addresses) == 0, "clickhouse: addresses are for a single server, shards for several: give one of the two")
+	check(len(c.Shards) >= 2, "clickhouse: one shard is a single server: give it as addresses")
+	check(identifier.MatchString(c.Cluster), "clickhouse: cluster %q is not an identifier: shards need their name in remote_servers", c.Cluster)
+	seen := map[string]bool{}
+	for _, shard := range c.Shards {
+		replicas := strings.Split(shard, "|")
+		check(len(replicas) == 1 || c.Engine == EngineReplicated, "clickhouse: shard %q has replicas, which need engine replicated", shard)
+		for _, address := range replicas {
+			check(address != "" && !seen[address], "clickhouse: shard %q: address %q is empty or named twice", shard, address)
+			seen[address] = true
+		}
+	}
+}
+
+// ShardCount is how many servers share the slices.
+func (c Config) ShardCount() int { return max(1, len(c.Shards)) }
+
+// Embedded reports whether no server is configured, so that one has to be started.
+func (c Config) Embedded() bool { return len(c.Addresses) == 0 && len(c.Shards) == 0 }

@@ -42,6 +42,7 @@ var retryableCodes = map[int32]bool{
 	242: true, // TABLE_IS_READ_ONLY
 	243: true, // NOT_ENOUGH_SPACE
 	252: true, // TOO_MANY_PARTS
+	279: true, // ALL_CONNECTION_TRIES_FAILED
 	285: true, // TOO_FEW_LIVE_REPLICAS
 	319: true, // UNKNOWN_STATUS_OF_INSERT
 	394: true, // QUERY_WAS_CANCELLED

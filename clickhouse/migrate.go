@@ -63,7 +63,7 @@ func concurrentlyMade(err error) bool {
 }
 
 func (s *Store) migrateOnce(ctx context.Context) error {
-	if err := s.createDatabase(ctx); err != nil {
+	if err := s.createDatabase(ctx, s.config.Database); err != nil {
 		return err
 	}
 	schema, err := s.schema(ctx)
@@ -95,15 +95,15 @@ func (s *Store) migrateOnce(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) createDatabase(ctx context.Context) error {
+func (s *Store) createDatabase(ctx context.Context, name string) error {
 	conn, err := clickhouse.Open(s.config.options(""))
 	if err != nil {
 		return fmt.Errorf("opening clickhouse: %w", err)
 	}
 	defer conn.Close()
 	// The name is an identifier (see Validate) and cannot be bound.
-	if err := conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+s.config.Database); err != nil {
-		return fmt.Errorf("creating database %s: %w", s.config.Database, classify(err))
+	if err := conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+name); err != nil {
+		return fmt.Errorf("creating database %s: %w", name, classify(err))
 	}
 	return nil
 }
@@ -225,8 +225,8 @@ func statements(text string) []string {
 	return list
 }
 
-// versionStore is goose's table of versions, but durable, and replicated where
-// the others are.
+// versionStore is goose's table of versions, but durable. It is each server's own,
+// also where the others are replicated: every replica has to make its tables.
 type versionStore struct {
 	database.Store
 	schema schema
@@ -242,9 +242,11 @@ func newVersionStore(schema schema) (*versionStore, error) {
 
 // CreateVersionTable makes the table if it is not there.
 func (v *versionStore) CreateVersionTable(ctx context.Context, db database.DBTxConn) error {
+	plain := v.schema
+	plain.Replicated = false
 	_, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+versionTable+
 		" (version_id Int64, is_applied UInt8, date Date DEFAULT now(), tstamp DateTime DEFAULT now()) ENGINE = "+
-		v.schema.Engine(versionTable, "MergeTree")+" ORDER BY version_id SETTINGS "+v.schema.Settings())
+		plain.Engine(versionTable, "MergeTree")+" ORDER BY version_id SETTINGS "+plain.Settings())
 	return err
 }
 

@@ -20,6 +20,7 @@ type queries struct {
 	groupStatements, groupHeld, groupRows, groupHashes                                string
 	saveProgress, completeThrough, latestRates                                        string
 	chunks, slices, reserve, reserved, keepsStatistics                                string
+	layout, layoutSeen, claimLayout, ownTables                                        string
 	// By derived table.
 	equalise, check map[string]string
 }
@@ -50,6 +51,7 @@ func loadQueries() (queries, error) {
 		"latest_rates": &q.latestRates,
 		"chunks":       &q.chunks, "slices": &q.slices,
 		"reserve": &q.reserve, "reserved": &q.reserved, "keeps_statistics": &q.keepsStatistics,
+		"layout": &q.layout, "layout_seen": &q.layoutSeen, "claim_layout": &q.claimLayout, "own_tables": &q.ownTables,
 	} {
 		*into = render(name)
 	}

@@ -59,6 +59,10 @@ func Each[T any](ctx context.Context, s *Store, sql string, fn func(*T) error, a
 	ctx, cancel := context.WithTimeout(ctx, s.config.QueryTimeout)
 	defer cancel()
 	settings := s.querySettings()
+	if err := s.confirmReach(ctx); err != nil {
+		s.metrics.observeQuery(stats(), err)
+		return stats(), err
+	}
 	err := s.each(clickhouse.Context(ctx, clickhouse.WithSettings(settings),
 		clickhouse.WithProgress(func(p *clickhouse.Progress) {
 			rowsRead.Add(p.Rows)
@@ -66,13 +70,27 @@ func Each[T any](ctx context.Context, s *Store, sql string, fn func(*T) error, a
 		})), sql, bind(args), func(rows driver.Rows) error {
 		return scanEach(rows, fn)
 	})
+	if err != nil && s.cluster != nil {
+		err = s.cluster.explain(ctx, err)
+	}
 	s.metrics.observeQuery(stats(), err)
 	return stats(), err
 }
 
+// confirmReach makes sure that the tables are whole, where that is in question.
+func (s *Store) confirmReach(ctx context.Context) error {
+	if s.cluster == nil {
+		return nil
+	}
+	if err := s.cluster.confirmReach(ctx); err != nil {
+		return s.cluster.explain(ctx, err)
+	}
+	return nil
+}
+
 // querySettings bound what one answer may cost.
 func (s *Store) querySettings() clickhouse.Settings {
-	return clickhouse.Settings{
+	settings := clickhouse.Settings{
 		"max_execution_time":   int(s.config.QueryTimeout.Seconds()) + 1,
 		"max_rows_to_read":     s.config.QueryRowsReadMax,
 		"max_bytes_to_read":    s.config.QueryBytesReadMax,
@@ -86,6 +104,12 @@ func (s *Store) querySettings() clickhouse.Settings {
 		"compile_aggregate_expressions": 0,
 		"compile_sort_description":      0,
 	}
+	if s.cluster != nil {
+		// A profile of the server's may say otherwise, and then a figure would lack
+		// what a shard has without a word.
+		settings["skip_unavailable_shards"] = 0
+	}
+	return settings
 }
 
 // each runs a query and hands its rows to fn, closing them whatever happens.

@@ -30,6 +30,9 @@ type Store struct {
 
 	checkPause time.Duration // shorter in tests
 
+	place   place    // which shard the server is
+	cluster *Cluster // whose Distributed tables are read; nil for a server's own
+
 	sql       queries
 	events    *table[Statement]
 	ledger    *table[Row]

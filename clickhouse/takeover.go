@@ -93,6 +93,9 @@ func (s *Store) TakeOver(ctx context.Context, topicID string, slices []int32) (m
 func (s *Store) takeOver(ctx context.Context, topicID string, slices []int32) (map[int32]Takeover, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.TakeOverTimeout)
 	defer cancel()
+	if err := s.confirmPlace(ctx, slices); err != nil {
+		return nil, err
+	}
 	highest, err := s.highestEpochs(ctx, slices)
 	if err != nil {
 		return nil, fmt.Errorf("reading the highest epochs: %w", err)

@@ -1,0 +1,2 @@
+SELECT DISTINCT shard, shards
+FROM layout
