@@ -42,6 +42,8 @@ type Config struct {
 	// FreshnessInterval is how often the sink says until when everything accepted
 	// is in the answers.
 	FreshnessInterval time.Duration `koanf:"freshness_interval"`
+
+	shard, shards int // see ForShard; both zero for a single server
 }
 
 // DefaultConfig suits one process on a small machine.

@@ -77,6 +77,9 @@ func New(config Config, topic string, opts []kgo.Opt, store Store, quarantine Qu
 		metrics: newMetrics(registry), cache: newCache(config.CacheStatementsMax),
 		sessions: map[int32]*session{}, ends: make(chan logEnds, 1),
 	}
+	if config.shards > 1 {
+		opts = append(opts, kgo.Balancers(newShardBalancer(config.shard, config.shards)))
+	}
 	s.opts = append(opts,
 		kgo.ConsumerGroup(config.Group),
 		kgo.ConsumeTopics(topic),
@@ -115,7 +118,8 @@ var ErrLogLost = errors.New("records that were never stored are gone from Kafka"
 var errTopicRecreated = errors.New("the topic was deleted and made anew")
 
 // Run consumes until the context ends, then stores and commits what it holds and
-// leaves the group. It returns an error only for what needs people: ErrLogLost.
+// leaves the group. It returns an error only for what needs people: ErrLogLost, or
+// shards that are not as configured.
 func (s *Sink) Run(ctx context.Context) error {
 	for {
 		err := s.join(ctx)
@@ -147,7 +151,7 @@ func (s *Sink) join(ctx context.Context) error {
 		err := s.consume(ctx)
 		s.client.AllowRebalance()
 		switch {
-		case errors.Is(err, ErrLogLost), errors.Is(err, errTopicRecreated):
+		case errors.Is(err, ErrLogLost), errors.Is(err, errTopicRecreated), errors.Is(err, clickhouse.ErrLayout):
 			return err
 		case ctx.Err() != nil:
 			return nil

@@ -20,9 +20,10 @@ type Position struct {
 // Lag is how many records the group has not committed.
 func (p Position) Lag() int64 { return p.End - max(p.Committed, p.Start) }
 
-// Positions tells how far the group is, by partition of the events topic. The
-// error is an ErrBusy if Kafka does not answer, an ErrTopic if the topic is absent.
-func Positions(ctx context.Context, cfg Config, group string) (map[int32]Position, error) {
+// Positions tells how far the groups are, by partition of the events topic; of
+// groups that share it, the furthest in each partition. The error is an ErrBusy if
+// Kafka does not answer, an ErrTopic if the topic is absent.
+func Positions(ctx context.Context, cfg Config, groups ...string) (map[int32]Position, error) {
 	client, err := newClient(cfg, "admin", zap.NewNop(), nil)
 	if err != nil {
 		return nil, err
@@ -32,9 +33,9 @@ func Positions(ctx context.Context, cfg Config, group string) (map[int32]Positio
 	defer cancel()
 	admin := kadm.NewClient(client)
 	// The commits first: an end that is read later is never before them.
-	committed, err := admin.FetchOffsetsForTopics(ctx, group, cfg.EventsTopic)
+	committed, err := commits(ctx, admin, cfg.EventsTopic, groups)
 	if err != nil {
-		return nil, fmt.Errorf("fetch the offsets of group %s: %w: %w", group, ErrBusy, err)
+		return nil, err
 	}
 	starts, err := admin.ListStartOffsets(ctx, cfg.EventsTopic)
 	if err != nil {
@@ -54,13 +55,30 @@ func Positions(ctx context.Context, cfg Config, group string) (map[int32]Positio
 			return nil, fmt.Errorf("find the ends of %s/%d: %w", cfg.EventsTopic, partition, ErrBusy)
 		}
 		position := Position{Start: start.Offset, End: end.Offset, Committed: -1}
-		if commit, found := committed.Lookup(cfg.EventsTopic, partition); found {
-			if commit.Err != nil {
-				return nil, fmt.Errorf("fetch the offset of group %s in %s/%d: %w: %w", group, cfg.EventsTopic, partition, ErrBusy, commit.Err)
-			}
-			position.Committed = commit.At
+		if at, found := committed[partition]; found {
+			position.Committed = at
 		}
 		positions[partition] = position
 	}
 	return positions, nil
+}
+
+// commits are the furthest offsets that any of the groups has committed.
+func commits(ctx context.Context, admin *kadm.Client, topic string, groups []string) (map[int32]int64, error) {
+	furthest := map[int32]int64{}
+	for _, group := range groups {
+		committed, err := admin.FetchOffsetsForTopics(ctx, group, topic)
+		if err != nil {
+			return nil, fmt.Errorf("fetch the offsets of group %s: %w: %w", group, ErrBusy, err)
+		}
+		for partition, commit := range committed[topic] {
+			if commit.Err != nil {
+				return nil, fmt.Errorf("fetch the offset of group %s in %s/%d: %w: %w", group, topic, partition, ErrBusy, commit.Err)
+			}
+			if at, known := furthest[partition]; !known || commit.At > at {
+				furthest[partition] = commit.At
+			}
+		}
+	}
+	return furthest, nil
 }
