@@ -20,6 +20,9 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+	// Missing are the shards of the store that do not answer, counted from 1.
+	// There is no answer without them: it would be a random part of the revenue.
+	Missing []int `json:"missing,omitempty"`
 }
 
 const problemContentType = "application/problem+json"
@@ -43,10 +46,14 @@ func refuse(status int, format string, args ...any) error {
 // shown: it is about our questions, not theirs.
 func statusOf(err error) (status int, detail string) {
 	var refused *refusal
+	var missing *clickhouse.MissingShardsError
 	switch {
 	case errors.As(err, &refused):
 		// errors.Join puts each on a line.
 		return refused.status, strings.ReplaceAll(refused.Error(), "\n", "; ")
+	case errors.As(err, &missing):
+		return http.StatusServiceUnavailable, fmt.Sprintf(
+			"%d of the %d shards that the answer is kept on do not answer; try again", len(missing.Missing), missing.Shards)
 	case errors.Is(err, clickhouse.ErrTooExpensive):
 		return http.StatusBadRequest, "the question would read too much; narrow the range"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -74,6 +81,9 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="revstream"`)
 	}
 	problem := Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
+	if missing := (*clickhouse.MissingShardsError)(nil); errors.As(err, &missing) {
+		problem.Missing = missing.Missing
+	}
 	if err := c.Status(status).JSON(problem); err != nil {
 		return fmt.Errorf("encoding a problem: %w", err)
 	}

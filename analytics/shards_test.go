@@ -1,0 +1,127 @@
+package analytics
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"revstream/clickhouse"
+	"revstream/clickhouse/embedded"
+	"revstream/clickhouse/embedded/enginetest"
+	"revstream/ingest/revenue"
+)
+
+// newShardedFixture is a fixture on two shards.
+func newShardedFixture(t testing.TB, engines *enginetest.Shards) (f *fixture, shards []*fixture) {
+	t.Helper()
+	config := clickhouse.DefaultConfig()
+	config.Addresses, config.Shards, config.Cluster = nil, engines.Addresses(), enginetest.ClusterName
+	config.User, config.Password, config.Durable = embedded.AdminUser, enginetest.ClusterPassword, false
+	cluster, err := clickhouse.OpenCluster(t.Context(), config, zap.NewNop(), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cluster.Close() })
+	if err := cluster.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for shard, store := range cluster.Shards() {
+		var own []int32
+		for slice := range int32(slicesCount) {
+			if clickhouse.ShardOf(slice, len(cluster.Shards())) == shard {
+				own = append(own, slice)
+			}
+		}
+		epochs, err := store.TakeOver(t.Context(), "topic", own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shards = append(shards, &fixture{t: t, store: store, epochs: epochs})
+	}
+	f = &fixture{t: t, store: cluster.Answers()}
+	f.server, f.app = newApp(t, f.store)
+	f.server.log = zap.NewNop() // the errors that it logs are what is tested
+	return f, shards
+}
+
+// saying is an answer as the caller gets it.
+func (f *fixture) saying(path, parameters string) string {
+	f.t.Helper()
+	response := f.ask(path, parameters)
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return fmt.Sprintf("%d %s %s", response.StatusCode, response.Header.Get(HeaderCompleteThrough), body)
+}
+
+// Two shards answer every question as one server does, word for word. Without one
+// of them there is no answer at all, and it is said which is missing.
+func TestShardsAnswerAsOne(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 3))
+	events := randomEvents(random, 300)
+	whole := newFixture(t)
+	whole.write(events...)
+	engines := enginetest.StartShards(t, 2, "")
+	sharded, shards := newShardedFixture(t, engines)
+	parts := make([][]revenue.Event, len(shards))
+	for _, event := range events {
+		slice := int32(clickhouse.GroupHash(event.GroupKey()) % slicesCount)
+		at := clickhouse.ShardOf(slice, len(shards))
+		parts[at] = append(parts[at], event)
+	}
+	for i, shard := range shards {
+		shard.write(parts[i]...)
+	}
+	for _, f := range append(shards, whole) {
+		var progress []clickhouse.Progress
+		for slice, taken := range f.epochs {
+			progress = append(progress, clickhouse.Progress{Slice: slice, Epoch: taken.Epoch, CompleteThrough: testNow.Add(-time.Duration(slice) * time.Second)})
+		}
+		if err := f.store.SaveProgress(t.Context(), progress); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paths := []string{PathRevenue, PathMetricsMRR, PathMetricsRefunds, PathMetricsRevenue}
+	compare := func(rounds int) {
+		t.Helper()
+		for n := range rounds {
+			period := randomPeriod(random)
+			for _, path := range paths {
+				parameters := fmt.Sprintf("workspaceSlug=acme&since=%s&until=%s", escape(period.Since), escape(period.Until))
+				if path == PathRevenue {
+					parameters += "&pageSize=20&page=" + fmt.Sprint(1+random.IntN(3)) + "&sortBy=" + url.QueryEscape([]string{"amountCents", "occurredAt"}[random.IntN(2)])
+				}
+				want := whole.saying(path, parameters)
+				if got := sharded.saying(path, parameters); got != want || got[:3] != "200" {
+					t.Fatalf("%d: %s?%s\n%s\nwant\n%s", n, path, parameters, got, want)
+				}
+			}
+		}
+	}
+	compare(12)
+
+	engines.Kill(t, 1)
+	for _, path := range paths {
+		response := sharded.ask(path, "workspaceSlug=acme")
+		problem := problemOf(t, response)
+		if response.StatusCode != http.StatusServiceUnavailable || !slices.Equal(problem.Missing, []int{2}) || response.Header.Get("Retry-After") == "" {
+			t.Errorf("%s without shard 2: %d, %+v", path, response.StatusCode, problem)
+		}
+	}
+	engines.Start(t, 1)
+	for deadline := time.Now().Add(20 * time.Second); sharded.ask(PathRevenue, "workspaceSlug=acme").StatusCode != http.StatusOK; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no answer although the shard is back")
+		}
+	}
+	compare(3)
+}
