@@ -96,7 +96,7 @@ func (p *process) trim(ctx context.Context, b *broker.Broker) {
 			return
 		case <-ticker.C:
 		}
-		positions, err := stream.Positions(ctx, p.config.Kafka, p.config.Sink.Group)
+		positions, err := stream.Positions(ctx, p.config.Kafka, p.config.Sink.Groups(p.config.ClickHouse.ShardCount())...)
 		if err == nil {
 			committed := make(map[int32]int64, len(positions))
 			for partition, position := range positions {

@@ -76,7 +76,7 @@ func (s *site) caughtUp(ctx context.Context, wait time.Duration) (at map[int32]s
 	deadline := time.Now().Add(wait)
 	var goal map[int32]stream.Position
 	for {
-		positions, err := stream.Positions(ctx, s.config.Kafka, s.config.Sink.Group)
+		positions, err := stream.Positions(ctx, s.config.Kafka, s.config.Sink.Groups(s.config.ClickHouse.ShardCount())...)
 		if err != nil {
 			return nil, false, err
 		}
@@ -119,7 +119,7 @@ type sliceOutcome struct {
 	Lost bool `json:"lost"`
 }
 
-func (s *site) checkOutcome(ctx context.Context, store *clickhouse.Store, report clickhouse.Report, positions map[int32]stream.Position) (checkOutcome, error) {
+func (s *site) checkOutcome(ctx context.Context, store *clickhouse.Cluster, report clickhouse.Report, positions map[int32]stream.Position) (checkOutcome, error) {
 	outcome := checkOutcome{OK: report.OK(), Rows: report.Rows, Tables: map[string]int64{}, Differences: report.Differences}
 	for _, table := range clickhouse.DerivedTables() {
 		outcome.Tables[table] = report.Cells[table]

@@ -29,8 +29,8 @@ type Config struct {
 	// as Broker says.
 	Kafka  stream.Config `koanf:"kafka"`
 	Broker broker.Config `koanf:"broker"`
-	// ClickHouse says how to reach ClickHouse; without addresses the embedded one
-	// is started, as Engine says.
+	// ClickHouse says how to reach ClickHouse; without addresses or shards the
+	// embedded one is started, as Engine says.
 	ClickHouse clickhouse.Config `koanf:"clickhouse"`
 	Engine     engine.Config     `koanf:"engine"`
 	Control    control.Config    `koanf:"control"`
@@ -90,7 +90,7 @@ func defaultConfig() Config {
 
 // embeddedKafka and embeddedClickHouse tell which engines are ours to run.
 func (c Config) embeddedKafka() bool      { return len(c.Kafka.Brokers) == 0 }
-func (c Config) embeddedClickHouse() bool { return len(c.ClickHouse.Addresses) == 0 }
+func (c Config) embeddedClickHouse() bool { return c.ClickHouse.Embedded() }
 
 // placed is the configuration with the folders of the engines filled in, which
 // lie in the data folder unless they were given.
@@ -161,6 +161,8 @@ func (c Config) checkRelations(check func(holds bool, format string, args ...any
 	check(c.Ingest.DecodedBytesMax <= c.Kafka.InFlightBytesMax,
 		"ingest.decoded_bytes_max %d is more than kafka.in_flight_bytes_max %d: the largest request could never be published",
 		c.Ingest.DecodedBytesMax, c.Kafka.InFlightBytesMax)
+	check(c.ClickHouse.ShardCount() <= int(c.Kafka.Partitions),
+		"clickhouse.shards are %d, more than kafka.partitions %d: some would have nothing to keep", c.ClickHouse.ShardCount(), c.Kafka.Partitions)
 	check(c.Ingest.RecordsPerRequestMax <= c.Kafka.InFlightRecordsMax,
 		"ingest.records_per_request_max %d is more than kafka.in_flight_records_max %d", c.Ingest.RecordsPerRequestMax, c.Kafka.InFlightRecordsMax)
 }

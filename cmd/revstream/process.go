@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofrs/flock"
@@ -37,7 +38,7 @@ type process struct {
 
 	demo      *demo // nil unless the process cares for the workspace demo
 	app       *fiber.App
-	store     *clickhouse.Store
+	store     *clickhouse.Cluster
 	directory *control.Directory
 	tables    ingestTables
 }
@@ -55,7 +56,7 @@ func newProcess(config Config, folder string) (*process, error) {
 	}
 	p := &process{
 		config: config.placed(), log: log, registry: newRegistry(), failed: make(chan error, 4),
-		places: places{PID: os.Getpid(), Kafka: config.Kafka.Brokers, ClickHouse: config.ClickHouse.Addresses, Database: config.ClickHouse.Database},
+		places: places{PID: os.Getpid(), Kafka: config.Kafka.Brokers, ClickHouse: append(slices.Clone(config.ClickHouse.Addresses), config.ClickHouse.Shards...), Database: config.ClickHouse.Database},
 	}
 	p.stops.add("data folder", func(context.Context) error { return unlockFolder(lock, folder) })
 	p.app = newApp(p.config, p.registry, log)
@@ -87,14 +88,24 @@ func roleFolder(config Config, role string) string { return filepath.Join(config
 
 // openStore connects to ClickHouse.
 func (p *process) openStore(ctx context.Context, roles ...string) error {
-	store, err := clickhouse.Open(ctx, p.config.ClickHouse, p.log.Named("clickhouse"), p.registry)
+	store, err := clickhouse.OpenCluster(ctx, p.config.ClickHouse, p.log.Named("clickhouse"), p.registry)
 	if err != nil {
 		return fmt.Errorf("opening ClickHouse: %w", err)
 	}
 	p.store = store
 	p.stops.add("clickhouse pools", func(context.Context) error { return store.Close() })
-	p.dependencies = append(p.dependencies, dependency{"clickhouse", roles, store.Ping})
+	for i, shard := range store.Shards() {
+		p.dependencies = append(p.dependencies, dependency{ofShard("clickhouse", i, store), roles, shard.Ping})
+	}
 	return nil
+}
+
+// ofShard is the name of something that there is for each shard.
+func ofShard(name string, shard int, store *clickhouse.Cluster) string {
+	if len(store.Shards()) == 1 {
+		return name
+	}
+	return fmt.Sprintf("%s of shard %d", name, shard+1)
 }
 
 // openDirectory materialises the control plane, which every role that answers

@@ -12,7 +12,7 @@ import (
 func queryCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "query", Short: "Run the answers alone: the query API on ClickHouse", Args: usage(cobra.NoArgs),
-		Long: "Run the answers alone: the query API on ClickHouse. It needs clickhouse.addresses,\nand kafka.brokers for the API keys.",
+		Long: "Run the answers alone: the query API on ClickHouse. It needs clickhouse.addresses\nor clickhouse.shards, and kafka.brokers for the API keys.",
 		RunE: withConfig(func(command *cobra.Command, _ []string, config Config) error {
 			if err := needsClusters(config); err != nil {
 				return err
@@ -34,7 +34,7 @@ func queryCommand() *cobra.Command {
 // startQuery mounts the query API.
 func (p *process) startQuery() error {
 	server, err := analytics.New(p.config.Query, analytics.Dependencies{
-		Store: p.store, Directory: p.directory, Registerer: p.registry, Log: p.log.Named("query"),
+		Store: p.store.Answers(), Directory: p.directory, Registerer: p.registry, Log: p.log.Named("query"),
 	})
 	if err != nil {
 		return fmt.Errorf("preparing the query API: %w", err)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
@@ -16,7 +18,7 @@ import (
 func sinkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "sink", Short: "Run the sink alone: from Kafka into the ledger", Args: usage(cobra.NoArgs),
-		Long: "Run the sink alone: from Kafka into the ledger. It needs kafka.brokers and\nclickhouse.addresses, and shares the partitions with the other sinks of its group.",
+		Long: "Run the sink alone: from Kafka into the ledger. It needs kafka.brokers and\nclickhouse.addresses or clickhouse.shards, and shares the partitions with the other\nsinks of its group.",
 		RunE: withConfig(func(command *cobra.Command, _ []string, config Config) error {
 			if err := needsClusters(config); err != nil {
 				return err
@@ -32,22 +34,38 @@ func sinkCommand() *cobra.Command {
 	}
 }
 
-// startSink begins to bring statements into the ledger. failed gets the reason if
-// the sink ends by itself, which only needs people: everything else it retries.
+// startSink begins to bring statements into the ledger, with a sink for each shard.
+// failed gets the reason if one ends by itself, which only needs people: everything
+// else it retries.
 func (p *process) startSink(failed chan<- error) error {
-	log := p.log.Named("sink")
-	letters, err := stream.NewProducer(p.config.Kafka, nil, log)
+	letters, err := stream.NewProducer(p.config.Kafka, nil, p.log.Named("sink"))
 	if err != nil {
 		return fmt.Errorf("opening the producer of dead letters: %w", err)
 	}
 	p.stops.add("producer of dead letters", letters.Close)
-	opts, err := stream.ConsumerOpts(p.config.Kafka, log, p.registry)
+	for shard := range p.store.Shards() {
+		if err := p.startSinkOf(shard, letters.Quarantine, failed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startSinkOf starts the sink of one shard, counted from 0.
+func (p *process) startSinkOf(shard int, quarantine sink.Quarantine, failed chan<- error) error {
+	name, shards := ofShard("sink", shard, p.store), len(p.store.Shards())
+	log, registry := p.log.Named("sink"), prometheus.Registerer(p.registry)
+	if shards > 1 {
+		number := strconv.Itoa(shard + 1)
+		log, registry = log.With(zap.String("shard", number)), prometheus.WrapRegistererWith(prometheus.Labels{"shard": number}, registry)
+	}
+	opts, err := stream.ConsumerOpts(p.config.Kafka, log, registry)
 	if err != nil {
 		return fmt.Errorf("preparing the sink's consumer: %w", err)
 	}
-	worker, err := sink.New(p.config.Sink, p.config.Kafka.EventsTopic, opts, p.store, letters.Quarantine, p.registry, log)
+	worker, err := sink.New(p.config.Sink.ForShard(shard, shards), p.config.Kafka.EventsTopic, opts, p.store.Shards()[shard], quarantine, registry, log)
 	if err != nil {
-		return fmt.Errorf("making the sink: %w", err)
+		return fmt.Errorf("making the %s: %w", name, err)
 	}
 	ctx, leave := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -55,12 +73,12 @@ func (p *process) startSink(failed chan<- error) error {
 	go func() {
 		defer close(ended)
 		if err := worker.Run(ctx); err != nil {
-			err = fmt.Errorf("the sink has ended: %w", err)
+			err = fmt.Errorf("the %s has ended: %w", name, err)
 			outcome.Store(&err)
 			failed <- err
 		}
 	}()
-	p.stops.add("sink", func(ctx context.Context) error {
+	p.stops.add(name, func(ctx context.Context) error {
 		leave() // it stores and commits what it holds, and leaves the group
 		select {
 		case <-ended:
@@ -69,7 +87,7 @@ func (p *process) startSink(failed chan<- error) error {
 			return ctx.Err()
 		}
 	})
-	p.dependencies = append(p.dependencies, dependency{"sink", []string{"sink"}, func(context.Context) error {
+	p.dependencies = append(p.dependencies, dependency{name, []string{"sink"}, func(context.Context) error {
 		if err := outcome.Load(); err != nil {
 			return *err
 		}
@@ -107,7 +125,7 @@ func needsKafka(config Config) error {
 func needsClusters(config Config) error {
 	err := needsKafka(config)
 	if config.embeddedClickHouse() {
-		err = errors.Join(err, errors.New("clickhouse.addresses is empty: a role by itself needs a ClickHouse that the others reach too"))
+		err = errors.Join(err, errors.New("clickhouse.addresses is empty, and so is clickhouse.shards: a role by itself needs a ClickHouse that the others reach too"))
 	}
 	if err != nil {
 		return &configError{err}

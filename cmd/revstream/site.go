@@ -103,8 +103,8 @@ func (s *site) join() error {
 
 // unmade is a store for the rest of the command, on a database that need not be
 // there yet.
-func (s *site) unmade(ctx context.Context) (*clickhouse.Store, error) {
-	store, err := clickhouse.Open(ctx, s.config.ClickHouse, s.log, prometheus.NewRegistry())
+func (s *site) unmade(ctx context.Context) (*clickhouse.Cluster, error) {
+	store, err := clickhouse.OpenCluster(ctx, s.config.ClickHouse, s.log, prometheus.NewRegistry())
 	if err != nil {
 		return nil, fmt.Errorf("opening ClickHouse: %w", err)
 	}
@@ -113,7 +113,7 @@ func (s *site) unmade(ctx context.Context) (*clickhouse.Store, error) {
 }
 
 // store connects to ClickHouse for the rest of the command.
-func (s *site) store(ctx context.Context) (*clickhouse.Store, error) {
+func (s *site) store(ctx context.Context) (*clickhouse.Cluster, error) {
 	store, err := s.unmade(ctx)
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (s *site) store(ctx context.Context) (*clickhouse.Store, error) {
 	bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := store.Ping(bounded); err != nil {
-		return nil, fmt.Errorf("reaching ClickHouse at %v: %w", s.config.ClickHouse.Addresses, err)
+		return nil, fmt.Errorf("reaching ClickHouse at %v: %w", append(s.config.ClickHouse.Addresses, s.config.ClickHouse.Shards...), err)
 	}
 	return store, nil
 }
