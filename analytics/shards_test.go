@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -63,6 +62,21 @@ func (f *fixture) saying(path, parameters string) string {
 	return fmt.Sprintf("%d %s %s", response.StatusCode, response.Header.Get(HeaderCompleteThrough), body)
 }
 
+// randomQuestions are one for each endpoint.
+func randomQuestions(random *rand.Rand) map[string]string {
+	pick := func(choices ...string) string { return choices[random.IntN(len(choices))] }
+	period := randomPeriod(random)
+	within := fmt.Sprintf("workspaceSlug=acme&since=%s&until=%s", escape(period.Since), escape(period.Until)) +
+		pick("", "&provider=stripe", "&asOf=2026-03-01")
+	series := within + pick("&interval=day", "&interval=month", "&customer=x7", "&currency=USD")
+	return map[string]string{
+		PathRevenue:    within + "&pageSize=20&page=" + pick("1", "2", "3") + "&sortBy=" + pick("amountCents", "occurredAt"),
+		PathExplain:    within + "&figure=" + pick("mrrCents", "refundCents"),
+		PathMetricsMRR: series, PathMetricsRefunds: series, PathMetricsRevenue: series,
+		PathRetention: "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31",
+	}
+}
+
 // Two shards answer every question as one server does, word for word. Without one
 // of them there is no answer at all, and it is said which is missing.
 func TestShardsAnswerAsOne(t *testing.T) {
@@ -70,7 +84,7 @@ func TestShardsAnswerAsOne(t *testing.T) {
 	events := randomEvents(random, 300)
 	whole := newFixture(t)
 	whole.write(events...)
-	engines := enginetest.StartShards(t, 2, "")
+	engines := enginetest.StartShards(t, 2)
 	sharded, shards := newShardedFixture(t, engines)
 	parts := make([][]revenue.Event, len(shards))
 	for _, event := range events {
@@ -90,16 +104,10 @@ func TestShardsAnswerAsOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	paths := []string{PathRevenue, PathMetricsMRR, PathMetricsRefunds, PathMetricsRevenue}
 	compare := func(rounds int) {
 		t.Helper()
 		for n := range rounds {
-			period := randomPeriod(random)
-			for _, path := range paths {
-				parameters := fmt.Sprintf("workspaceSlug=acme&since=%s&until=%s", escape(period.Since), escape(period.Until))
-				if path == PathRevenue {
-					parameters += "&pageSize=20&page=" + fmt.Sprint(1+random.IntN(3)) + "&sortBy=" + url.QueryEscape([]string{"amountCents", "occurredAt"}[random.IntN(2)])
-				}
+			for path, parameters := range randomQuestions(random) {
 				want := whole.saying(path, parameters)
 				if got := sharded.saying(path, parameters); got != want || got[:3] != "200" {
 					t.Fatalf("%d: %s?%s\n%s\nwant\n%s", n, path, parameters, got, want)
@@ -110,8 +118,8 @@ func TestShardsAnswerAsOne(t *testing.T) {
 	compare(12)
 
 	engines.Kill(t, 1)
-	for _, path := range paths {
-		response := sharded.ask(path, "workspaceSlug=acme")
+	for path, parameters := range randomQuestions(random) {
+		response := sharded.ask(path, parameters)
 		problem := problemOf(t, response)
 		if response.StatusCode != http.StatusServiceUnavailable || !slices.Equal(problem.Missing, []int{2}) || response.Header.Get("Retry-After") == "" {
 			t.Errorf("%s without shard 2: %d, %+v", path, response.StatusCode, problem)

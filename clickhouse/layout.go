@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"text/template"
 	"time"
 )
@@ -29,10 +30,9 @@ func (p place) keeps(slice int32) bool { return p.alone() || ShardOf(slice, p.sh
 
 func (p place) String() string { return fmt.Sprintf("shard %d of %d", p.shard, p.shards) }
 
-// publishedTables are those that the shards' Distributed tables show.
-var publishedTables = []string{
-	"events", "ledger", "entries", "revenue_hourly", "revenue_daily", "mrr_daily", "progress", "fx_rates", "layout",
-}
+// publishedTables are those that the shards' Distributed tables show: all that
+// people and answers ask for.
+var publishedTables = slices.Concat([]string{"events", "ledger", "progress", "fx_rates", "layout"}, derivedTables)
 
 // confirmPlace fails with ErrLayout unless the server says that it is the shard it
 // is taken for, and the slices belong there. Two shards that change their places in

@@ -53,8 +53,12 @@ func (c *Cluster) missing(ctx context.Context) []int {
 	var group sync.WaitGroup
 	for i, shard := range c.shards {
 		group.Go(func() {
-			// A connection of before a restart fails once, and is replaced.
-			if shard.Ping(ctx) == nil || shard.Ping(ctx) == nil {
+			err := shard.Ping(ctx)
+			if err != nil {
+				// A connection of before a restart fails once, and is replaced.
+				err = shard.Ping(ctx)
+			}
+			if err == nil {
 				return
 			}
 			mu.Lock()

@@ -108,6 +108,8 @@ func (s *Store) querySettings() clickhouse.Settings {
 		// A profile of the server's may say otherwise, and then a figure would lack
 		// what a shard has without a word.
 		settings["skip_unavailable_shards"] = 0
+		// A subquery of a question means all shards, too, and is asked once.
+		settings["distributed_product_mode"] = "global"
 	}
 	return settings
 }

@@ -13,7 +13,7 @@ import (
 // who is confined to a workspace on one shard is so on all of them.
 func TestShardsAnswerForEachOther(t *testing.T) {
 	tables := []string{"revenue.entries", "shard.entries"}
-	shards := enginetest.StartShards(t, 2, "", embedded.Reader{
+	shards := enginetest.StartShards(t, 2, embedded.Reader{
 		Name: "tenant", Password: "tenant-password", Workspaces: []string{"acme"}, WorkspaceTables: tables,
 	})
 	for i, address := range shards.Addresses() {

@@ -194,7 +194,7 @@ func checkSecondProcess(t *testing.T, s *service) {
 func (s *service) revstream(code int, args ...string) string {
 	s.t.Helper()
 	command := exec.Command(binary, args...)
-	command.Env = append(serviceEnvironment(s.folder, freeAddr(s.t)), s.kafka...)
+	command.Env = append(serviceEnvironment(s.folder, freeAddr(s.t)), s.settings...)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	err := command.Run()

@@ -181,7 +181,7 @@ func (f *failover) coordinator() *apachekafka.Node {
 }
 
 func (f *failover) group() string {
-	for _, variable := range f.kafka {
+	for _, variable := range f.settings {
 		if group, found := strings.CutPrefix(variable, "REVSTREAM_SINK_GROUP="); found {
 			return group
 		}

@@ -190,7 +190,7 @@ func TestKafkaForgets(t *testing.T) {
 // again starts the service on its folder and topics.
 func (f *failover) again() {
 	f.t.Helper()
-	f.service = startServiceOn(f.t, f.folder, f.kafka)
+	f.service = startServiceOn(f.t, f.folder, f.settings)
 }
 
 // streamConfig is the service's, of topics.
@@ -207,7 +207,7 @@ func (f *failover) streamConfig() stream.Config {
 // partitions than configured.
 func TestAnotherPartitionCount(t *testing.T) {
 	f := startFailover(t)
-	beside := &service{t: t, folder: t.TempDir(), kafka: f.kafka}
+	beside := &service{t: t, folder: t.TempDir(), settings: f.settings}
 	for _, role := range []string{"run", "ingest"} {
 		output := beside.revstream(exitFailure, role, "--set", "kafka.partitions=8")
 		if want := "topic " + f.eventsTopic() + " has 4 partitions and 8 are configured"; !strings.Contains(output, want) {

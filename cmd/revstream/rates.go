@@ -68,7 +68,7 @@ func ratesListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pairs, err := store.LatestRates(command.Context())
+			pairs, err := store.Answers().LatestRates(command.Context())
 			if err != nil {
 				return err
 			}

@@ -65,7 +65,7 @@ func (s *service) startRole(role, folder string) (process *exec.Cmd, addr string
 	process = exec.Command(binary, role)
 	output := &lockedBuffer{}
 	process.Stdout, process.Stderr = output, output
-	process.Env = append(serviceEnvironment(folder, addr), s.kafka...)
+	process.Env = append(serviceEnvironment(folder, addr), s.settings...)
 	process.Env = append(process.Env,
 		"REVSTREAM_KAFKA_BROKERS="+strings.Join(place.Kafka, ","), "REVSTREAM_CLICKHOUSE_ADDRESSES="+place.ClickHouse[0],
 		"REVSTREAM_CLICKHOUSE_USER="+place.ClickHouseUser, "REVSTREAM_CLICKHOUSE_PASSWORD="+place.ClickHousePasswd)

@@ -50,16 +50,16 @@ var atEnd []func()
 
 // service is one `revstream run` as a process, with everything real.
 type service struct {
-	t       testing.TB
-	folder  string
-	kafka   []string // environment that leads to a real Kafka, if there is one
-	command *exec.Cmd
-	output  *lockedBuffer
-	exited  chan struct{}
-	url     string
-	demo    map[string]string // demo.env; on a real Kafka there is none
-	client  client            // of the workspace demo
-	stopped bool
+	t        testing.TB
+	folder   string
+	settings []string // environment that leads to engines of somebody's, if there are any
+	command  *exec.Cmd
+	output   *lockedBuffer
+	exited   chan struct{}
+	url      string
+	demo     map[string]string // demo.env; on a real Kafka there is none
+	client   client            // of the workspace demo
+	stopped  bool
 }
 
 // lockedBuffer is what a process has printed so far.
@@ -110,14 +110,14 @@ func kafkaEnvironment(brokers []string, folder string) []string {
 	return variables
 }
 
-// startServiceOn is startService on a Kafka of the caller's. The settings are the
-// process's only: the operator's commands beside it do without.
-func startServiceOn(t testing.TB, folder string, kafka []string, settings ...string) *service {
+// startServiceOn is startService with more of an environment. What is the process's
+// own is not that of the operator's commands beside it.
+func startServiceOn(t testing.TB, folder string, settings []string, own ...string) *service {
 	t.Helper()
-	s := &service{t: t, folder: folder, kafka: kafka, output: &lockedBuffer{}, exited: make(chan struct{})}
+	s := &service{t: t, folder: folder, settings: settings, output: &lockedBuffer{}, exited: make(chan struct{})}
 	s.command = exec.Command(binary, "run")
 	s.command.Env = append(serviceEnvironment(folder, freeAddr(t)), "REVSTREAM_LOG_LEVEL=debug", "REVSTREAM_LOG_ACCESS_PER_SECOND_MAX=1")
-	s.command.Env = append(append(s.command.Env, kafka...), settings...)
+	s.command.Env = append(append(s.command.Env, settings...), own...)
 	s.command.Stdout, s.command.Stderr = s.output, s.output
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func startServiceOn(t testing.TB, folder string, kafka []string, settings ...str
 // revstream puts no workspace in by itself, they are made as an operator makes them.
 func (s *service) enter() {
 	s.t.Helper()
-	if len(s.kafka) > 0 {
+	if len(s.settings) > 0 {
 		if !strings.Contains(s.revstream(exitOK, "workspaces", "list"), demoWorkspace) {
 			s.revstream(exitOK, "workspaces", "create", demoWorkspace, "--currency", "USD")
 		}

@@ -6,7 +6,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,17 +35,16 @@ type Shards struct {
 	engines []*embedded.Engine // nil while one is down
 }
 
-// StartShards starts so many. The executable is the program that becomes the
-// engine, see embedded.Config; empty means the test binary itself. Readers are
-// those of every engine. All of them end with the test.
-func StartShards(t testing.TB, count int, executable string, readers ...embedded.Reader) *Shards {
+// StartShards starts so many. Readers are those of every engine. All of them end
+// with the test.
+func StartShards(t testing.TB, count int, readers ...embedded.Reader) *Shards {
 	t.Helper()
 	s := &Shards{engines: make([]*embedded.Engine, count)}
 	var addresses []string
 	for range count {
 		config := Config(t.TempDir())
-		config.Executable, config.Readers, config.Password = executable, readers, ClusterPassword
-		config.NativePort, config.HTTPPort = freePort(t), freePort(t)
+		config.Readers, config.Password = readers, ClusterPassword
+		config.NativePort, config.HTTPPort = FreePort(t), FreePort(t)
 		addresses = append(addresses, fmt.Sprintf("%s:%d", config.ListenHost, config.NativePort))
 		s.configs = append(s.configs, config)
 	}
@@ -57,13 +58,28 @@ func StartShards(t testing.TB, count int, executable string, readers ...embedded
 		s.Start(t, i)
 	}
 	t.Cleanup(func() {
-		for _, engine := range s.engines {
+		for i, engine := range s.engines {
 			if engine != nil {
 				_ = engine.Stop(context.Background()) // bounded by StopTimeout; the folder goes anyway
+			}
+			if fatal := s.fatal(i); fatal != "" && t.Failed() {
+				t.Logf("shard %d has crashed by itself:\n%s", i, fatal)
 			}
 		}
 	})
 	return s
+}
+
+// fatal is what a shard's log says of a crash that was none of ours.
+func (s *Shards) fatal(i int) string {
+	text, _ := os.ReadFile(filepath.Join(s.configs[i].Dir, "logs", "clickhouse.log"))
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "<Fatal>") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
 }
 
 // Addresses are host:port of the native protocol, by shard.
@@ -94,7 +110,8 @@ func (s *Shards) Kill(t testing.TB, i int) {
 		t.Fatalf("killing shard %d: %v", i, err)
 	}
 	select {
-	case <-engine.Wait():
+	case death := <-engine.Wait():
+		t.Logf("shard %d was killed: %v", i, death)
 	case <-time.After(10 * time.Second):
 		t.Fatalf("shard %d did not end when it was killed", i)
 	}
@@ -104,9 +121,9 @@ func (s *Shards) Kill(t testing.TB, i int) {
 	}
 }
 
-// freePort is a port that nobody listens on, from below those that the system
+// FreePort is a port that nobody listens on, from below those that the system
 // gives to outgoing connections: it is still free after a shard was down.
-func freePort(t testing.TB) int {
+func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := 15_000 + rand.IntN(15_000)
