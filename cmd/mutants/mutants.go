@@ -23,9 +23,9 @@ var (
 var mutants = []mutant{
 	// The order of things.
 	{"commit after the statements are stored", sinkLoop, []edit{{
-		"\t\tvar both errgroup.Group\n", "\t\ts.commit(ctx, parts)\n\t\tvar both errgroup.Group\n"}}, simulation},
+		"\tvar both errgroup.Group\n", "\ts.commit(ctx, parts)\n\tvar both errgroup.Group\n"}}, simulation},
 	{"commit after the rows are stored", sinkLoop, []edit{{
-		"\t\tif err := s.insertRows(ctx, parts, work); err != nil {\n", "\t\ts.commit(ctx, parts)\n\t\tif err := s.insertRows(ctx, parts, work); err != nil {\n"}}, simulation},
+		"\treturn work, s.insertRows(ctx, work)\n", "\ts.commit(ctx, parts)\n\treturn work, s.insertRows(ctx, work)\n"}}, simulation},
 	{"acknowledge after Kafka does", producer, []edit{{
 		"return p.clients.judge(client, call.wait(ctx, p.cfg.ProduceTimeout))", "return nil"}}, simulation},
 	{"ask all in-sync replicas to acknowledge", producer, []edit{{
