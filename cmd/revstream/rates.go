@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -48,7 +47,7 @@ func ratesLoadCommand() *cobra.Command {
 }
 
 func readRates(command *cobra.Command, name, source string) ([]clickhouse.Rate, error) {
-	var from io.Reader = command.InOrStdin()
+	from := command.InOrStdin()
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
