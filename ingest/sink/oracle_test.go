@@ -126,21 +126,20 @@ func ofSubscription(e revenue.Event) bool {
 	return e.Recurring || e.Subscription != "" && e.Billing != revenue.BillingOneTime
 }
 
-// ofPayment reports whether what is about a payment belongs to a subscription: as
-// the link says, else as the payment, else as it says of itself.
+// ofPayment reports whether what is about a payment belongs to a subscription: if
+// the payment is known, as it or any of its links says, else as it says of itself.
 func ofPayment(facts []revenue.Event, e revenue.Event) bool {
-	for _, kind := range []revenue.Kind{revenue.KindLink, revenue.KindCharge} {
-		for _, other := range facts {
-			about := other.Original
-			if kind == revenue.KindCharge {
-				about = other.ObjectID
-			}
-			if other.Kind == kind && e.Original != "" && about == e.Original {
-				return ofSubscription(other)
-			}
+	known := false
+	for _, other := range facts {
+		about := map[revenue.Kind]string{revenue.KindLink: other.Original, revenue.KindCharge: other.ObjectID}[other.Kind]
+		if e.Original == "" || about != e.Original {
+			continue
+		}
+		if known = true; ofSubscription(other) {
+			return true
 		}
 	}
-	return ofSubscription(e)
+	return !known && ofSubscription(e)
 }
 
 // notLinked is what of a charge no other fact counts.
