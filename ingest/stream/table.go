@@ -109,13 +109,16 @@ func (t *Table) describe(ctx context.Context) (id string, earliest, end int64, e
 		return "", 0, 0, err
 	}
 	defer client.Close()
-	if id, err = topicID(ctx, t.cfg, client, t.topic); err != nil {
-		return "", 0, 0, err
-	}
-	if earliest, err = topicOffset(ctx, t.cfg, client, t.topic, offsetEarliest); err != nil {
-		return "", 0, 0, err
-	}
-	end, err = topicEnd(ctx, t.cfg, client, t.topic)
+	err = untilKnown(ctx, t.cfg, func() (err error) {
+		if id, err = topicID(ctx, t.cfg, client, t.topic); err != nil {
+			return err
+		}
+		if earliest, err = topicOffset(ctx, t.cfg, client, t.topic, offsetEarliest); err != nil {
+			return err
+		}
+		end, err = topicEnd(ctx, t.cfg, client, t.topic)
+		return err
+	})
 	return id, earliest, end, err
 }
 

@@ -104,6 +104,29 @@ func ensureTopics(ctx context.Context, cfg Config, admin *kadm.Client) error {
 			return err
 		}
 	}
+	// Brokers hear of a topic one after the other: the next may not know it yet.
+	return untilKnown(ctx, cfg, func() error { return checkTopics(ctx, cfg, admin, found, layouts) })
+}
+
+// untilKnown repeats a question while a broker says that there is no such topic, for
+// as long as ReadTimeout.
+func untilKnown(ctx context.Context, cfg Config, ask func() error) error {
+	deadline := time.Now().Add(cfg.ReadTimeout)
+	for {
+		err := ask()
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-time.After(topicPollInterval):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// checkTopics holds the topics against what they must be.
+func checkTopics(ctx context.Context, cfg Config, admin *kadm.Client, found kadm.TopicDetails, layouts []layout) error {
 	for _, want := range layouts {
 		if got := int32(len(found[want.topic].Partitions)); got != want.partitions {
 			return fmt.Errorf("%w: topic %s has %d partitions and %d are configured: keys would move between partitions; "+
@@ -234,7 +257,7 @@ func describeTopic(ctx context.Context, cfg Config, admin *kadm.Client, topic st
 	}
 	detail, known := found[topic]
 	if !known {
-		return kadm.TopicDetail{}, fmt.Errorf("%w: there is no topic %s", ErrTopic, topic)
+		return kadm.TopicDetail{}, fmt.Errorf("%w: there is no topic %s: %w", ErrTopic, topic, kerr.UnknownTopicOrPartition)
 	}
 	return detail, nil
 }

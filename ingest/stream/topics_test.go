@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 )
 
@@ -75,6 +76,20 @@ func TestEnsureTopicsRefusesPolicies(t *testing.T) {
 				t.Fatalf("got %v, want an ErrTopic", err)
 			}
 		})
+	}
+}
+
+// A broker that has not heard of a fresh topic yet is asked again.
+func TestEnsureTopicsOnSlowBrokers(t *testing.T) {
+	cluster, cfg := bareFakeKafka(t)
+	fault := cluster.Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.DescribeConfigs}, Err: kerr.UnknownTopicOrPartition, Count: 2,
+	})
+	if err := EnsureTopics(within(t), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got := fault.Hits(); got != 2 {
+		t.Errorf("the broker did not know the topics %d times, not 2", got)
 	}
 }
 
