@@ -15,17 +15,20 @@ import (
 const ChildCommand = "clickhouse-engine-child"
 
 // ChildMain is the whole life of the child process: it loads the library
-// named by the first argument and hands it the others as the command line of
-// clickhouse-local. It comes back when the engine has ended, that is when
+// named by the first argument, stands its doors on the next two (host:port of
+// the native protocol and of HTTP), writes their ports to the file named by
+// the fourth, lets other shards in if the fifth is shardsWelcome, and hands the
+// library the others as the command line of clickhouse-local. It comes back when the engine has ended, that is when
 // standard input is at its end, and returns the exit code.
 //
 // A zero says little: the library reports no error for a port in use or a
 // locked folder. The parent judges by the early end and by standard error.
 func ChildMain(args []string) int {
-	if len(args) < 2 {
+	if len(args) < 6 {
 		fmt.Fprintf(os.Stderr, "%s is started by revstream itself, with a library and its arguments\n", ChildCommand)
 		return 2
 	}
+	native, http, ports, shards := args[1], args[2], args[3], args[4] == shardsWelcome
 	// The library keeps thread-local state for the calling thread.
 	runtime.LockOSThread()
 	library, err := purego.Dlopen(args[0], purego.RTLD_NOW|purego.RTLD_LOCAL)
@@ -48,7 +51,13 @@ func ChildMain(args []string) int {
 		}
 		purego.RegisterFunc(function, symbol)
 	}
-	commandLine := newCommandLine(append([]string{"clickhouse"}, args[1:]...))
+	go func() {
+		if err := openDoors(native, http, ports, shards); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}()
+	commandLine := newCommandLine(append([]string{"clickhouse"}, args[5:]...))
 	result := queryCommandLine(int32(len(commandLine.pointers)-1), unsafe.Pointer(&commandLine.pointers[0]))
 	runtime.KeepAlive(commandLine)
 	if result == nil {

@@ -139,8 +139,10 @@ func startLocked(ctx context.Context, cfg Config, lock *flock.Flock, log *zap.Lo
 
 // launch starts one child and waits until it answers.
 func (e *Engine) launch(ctx context.Context) error {
-	if err := os.Remove(e.cfg.portsFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing the ports of the previous start: %w", err)
+	for _, file := range []string{e.cfg.portsFile(), innerPortsFile(e.cfg.portsFile())} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing the ports of the previous start: %w", err)
+		}
 	}
 	// Not CommandContext: the context of the start must not end the engine.
 	e.command = exec.Command(e.cfg.Executable, e.arguments()...) //nolint:noctx // its life is bounded by standard input and Stop
@@ -170,15 +172,21 @@ func (e *Engine) launch(ctx context.Context) error {
 }
 
 func (e *Engine) arguments() []string {
+	shards := "alone"
+	if len(e.cfg.Clusters) > 0 {
+		shards = shardsWelcome
+	}
 	return []string{
 		ChildCommand, e.cfg.LibraryPath,
+		net.JoinHostPort(e.cfg.ListenHost, strconv.Itoa(e.cfg.NativePort)),
+		net.JoinHostPort(e.cfg.ListenHost, strconv.Itoa(e.cfg.HTTPPort)),
+		e.cfg.portsFile(), shards,
 		"--config-file=" + e.cfg.configFile(),
 		"--path=" + e.cfg.dataDir(),
-		"--listen_host=" + e.cfg.ListenHost,
-		"--tcp_port=" + strconv.Itoa(e.cfg.NativePort),
-		"--http_port=" + strconv.Itoa(e.cfg.HTTPPort),
+		"--listen_host=" + innerHost(e.cfg.ListenHost),
+		"--tcp_port=0", "--http_port=0",
 		"--log-level=warning", // the level in the configuration is ignored
-		"--query", startQuery(e.cfg.portsFile()),
+		"--query", startQuery(innerPortsFile(e.cfg.portsFile())),
 	}
 }
 

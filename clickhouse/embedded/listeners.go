@@ -14,9 +14,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// startQuery is all that the engine is asked to run: listen, write down the
-// ports (which may have been chosen by the system), then read standard input
-// until the parent is gone. A file name cannot be bound, so it is escaped.
+// startQuery is all that the engine is asked to run: listen behind the doors,
+// write down the ports (chosen by the system), then read standard input until
+// the parent is gone. A file name cannot be bound, so it is escaped.
 func startQuery(portsFile string) string {
 	escaped := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(portsFile)
 	return "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; " +
@@ -84,6 +84,9 @@ func dial(ctx context.Context, addr string) error {
 	return conn.Close()
 }
 
+// portInUse is how a child says that a port is taken.
+const portInUse = "Address already in use"
+
 // stderrBytesMax is how much of the child's last words is kept.
 const stderrBytesMax = 8 << 10
 
@@ -132,7 +135,7 @@ func (s *stderrTail) reason(cause error) error {
 	switch {
 	case strings.Contains(said, "Cannot lock file"):
 		return fmt.Errorf("%w (%s)", ErrFolderInUse, said)
-	case strings.Contains(said, "Address already in use"):
+	case strings.Contains(said, portInUse):
 		return fmt.Errorf("%w (%s)", ErrPortInUse, said)
 	case said == "":
 		return fmt.Errorf("%w; it said nothing on standard error", cause)
