@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -114,8 +115,16 @@ func kafkaEnvironment(brokers []string, folder string) []string {
 // own is not that of the operator's commands beside it.
 func startServiceOn(t testing.TB, folder string, settings []string, own ...string) *service {
 	t.Helper()
+	return startServiceWithin(t, nil, folder, settings, own...)
+}
+
+// startServiceWithin is startServiceOn with a command before the binary, which has
+// to become it: that it runs within something.
+func startServiceWithin(t testing.TB, within []string, folder string, settings []string, own ...string) *service {
+	t.Helper()
 	s := &service{t: t, folder: folder, settings: settings, output: &lockedBuffer{}, exited: make(chan struct{})}
-	s.command = exec.Command(binary, "run")
+	words := append(slices.Clone(within), binary, "run")
+	s.command = exec.Command(words[0], words[1:]...)
 	s.command.Env = append(serviceEnvironment(folder, freeAddr(t)), "REVSTREAM_LOG_LEVEL=debug", "REVSTREAM_LOG_ACCESS_PER_SECOND_MAX=1")
 	s.command.Env = append(append(s.command.Env, settings...), own...)
 	s.command.Stdout, s.command.Stderr = s.output, s.output
