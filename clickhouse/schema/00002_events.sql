@@ -32,4 +32,4 @@ CREATE TABLE IF NOT EXISTS events
 ENGINE = {{.Engine "events" "MergeTree"}}
 PRIMARY KEY (workspace, fact_group)
 ORDER BY (workspace, fact_group, fact, version)
-SETTINGS index_granularity = 256, {{.Settings}};
+SETTINGS index_granularity = 512, {{.Settings}};

@@ -74,7 +74,7 @@ CREATE TABLE IF NOT EXISTS ledger
 ENGINE = {{.Engine "ledger" "MergeTree"}}
 PRIMARY KEY (workspace, fact_group)
 ORDER BY (workspace, fact_group, known_at)
-SETTINGS index_granularity = 256, {{.Settings}};
+SETTINGS index_granularity = 1024, {{.Settings}};
 
 -- The ledger in order of time: what ranges, edges of ranges and listings read. A
 -- page or an edge is a few rows of each kind, so granules are small.
