@@ -17,6 +17,11 @@ type Config struct {
 	// RequestsInFlightMax bounds the requests that are answered at one time; more
 	// are told 503 at once instead of queueing on the store.
 	RequestsInFlightMax int `koanf:"requests_in_flight_max"`
+	// KeyRequestsPerSecond and KeyRequestsBurst limit each API key that has no
+	// limits of its own. LimitedKeysMax bounds how many keys are remembered.
+	KeyRequestsPerSecond float64 `koanf:"key_requests_per_second"`
+	KeyRequestsBurst     int     `koanf:"key_requests_burst"`
+	LimitedKeysMax       int     `koanf:"limited_keys_max"`
 	// QueryStringBytesMax bounds the text of a request's parameters.
 	QueryStringBytesMax int `koanf:"query_string_bytes_max"`
 	// RangeDaysMax bounds a range that was asked for by both its ends.
@@ -35,12 +40,19 @@ type Config struct {
 }
 
 // DefaultConfig is sized for one machine: a summary of ten million entries takes
-// tens of milliseconds, so ten seconds are a sign of trouble, not of size.
+// tens of milliseconds, so ten seconds are a sign of trouble, not of size. A
+// dashboard of thirty panels that is opened three times at once stays below the
+// burst of its key; a loop without a pause does not.
 func DefaultConfig() Config {
 	return Config{
 		QueryTimeout:        10 * time.Second,
 		RetryAfter:          2 * time.Second,
 		RequestsInFlightMax: 64,
+
+		KeyRequestsPerSecond: 50,
+		KeyRequestsBurst:     100,
+		LimitedKeysMax:       10_000,
+
 		QueryStringBytesMax: 8 << 10,
 		RangeDaysMax:        36_525,
 		PageSizeDefault:     20,
@@ -63,6 +75,11 @@ func (c Config) Validate() error {
 	positive("query_timeout", int64(c.QueryTimeout))
 	positive("retry_after", int64(c.RetryAfter))
 	positive("requests_in_flight_max", int64(c.RequestsInFlightMax))
+	positive("key_requests_burst", int64(c.KeyRequestsBurst))
+	positive("limited_keys_max", int64(c.LimitedKeysMax))
+	if !(c.KeyRequestsPerSecond > 0) { // also refuses NaN
+		errs = append(errs, fmt.Errorf("key_requests_per_second must be positive, is %v", c.KeyRequestsPerSecond))
+	}
 	positive("query_string_bytes_max", int64(c.QueryStringBytesMax))
 	positive("range_days_max", int64(c.RangeDaysMax))
 	positive("page_size_default", int64(c.PageSizeDefault))

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { enginetest.Main(m) }
 // testNow is the clock of all tests.
 var testNow = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-// keyring is a directory of three keys and two workspaces.
+// keyring is a directory of a few keys and two workspaces.
 type keyring struct{}
 
 const (
@@ -39,18 +39,22 @@ const (
 	publicKey = "rpk_public"
 	otherKey  = "rsk_other"
 	busyKey   = "rsk_busy"
+	// slowKey has limits of its own: one question a second, two at once.
+	slowKey = "rsk_slow"
 )
 
 func (keyring) Authenticate(presented string) (control.Key, error) {
 	switch presented {
 	case readKey:
-		return control.Key{Workspace: "ws_1", Scopes: []control.Scope{control.ScopeRead}}, nil
+		return control.Key{ID: presented, Workspace: "ws_1", Scopes: []control.Scope{control.ScopeRead}}, nil
+	case slowKey:
+		return control.Key{ID: presented, Workspace: "ws_1", Scopes: []control.Scope{control.ScopeRead}, RatePerSecond: 1, Burst: 2}, nil
 	case otherKey:
-		return control.Key{Workspace: "ws_2", Scopes: []control.Scope{control.ScopeRead}}, nil
+		return control.Key{ID: presented, Workspace: "ws_2", Scopes: []control.Scope{control.ScopeRead}}, nil
 	case writeKey:
-		return control.Key{Workspace: "ws_1", Scopes: []control.Scope{control.ScopeRevenueWrite, control.ScopeAdmin}}, nil
+		return control.Key{ID: presented, Workspace: "ws_1", Scopes: []control.Scope{control.ScopeRevenueWrite, control.ScopeAdmin}}, nil
 	case publicKey:
-		return control.Key{Workspace: "ws_1", Public: true, Scopes: []control.Scope{control.ScopeRead}}, nil
+		return control.Key{ID: presented, Workspace: "ws_1", Public: true, Scopes: []control.Scope{control.ScopeRead}}, nil
 	}
 	if presented == busyKey {
 		return control.Key{}, errors.New("kafka does not answer")
@@ -121,6 +125,7 @@ func openStoreWith(t testing.TB, engine *embedded.Engine, database string, confi
 func newApp(t testing.TB, store *clickhouse.Store, change ...func(*Config)) (*Server, *fiber.App) {
 	t.Helper()
 	config := DefaultConfig()
+	config.KeyRequestsBurst = 1_000_000 // the clock stands still, so what is spent does not come back
 	for _, apply := range change {
 		apply(&config)
 	}

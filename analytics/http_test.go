@@ -3,6 +3,7 @@ package analytics
 import (
 	"encoding/json"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +20,7 @@ import (
 )
 
 // problemOf reads an error answer, which must be one of RFC 9457.
-func problemOf(t *testing.T, response *http.Response) Problem {
+func problemOf(t testing.TB, response *http.Response) Problem {
 	t.Helper()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
@@ -192,16 +193,19 @@ func TestConfigValidate(t *testing.T) {
 		t.Error(err)
 	}
 	for name, spoil := range map[string]func(*Config){
-		"query_timeout":          func(c *Config) { c.QueryTimeout = 0 },
-		"retry_after":            func(c *Config) { c.RetryAfter = -1 },
-		"requests_in_flight_max": func(c *Config) { c.RequestsInFlightMax = 0 },
-		"query_string_bytes_max": func(c *Config) { c.QueryStringBytesMax = 0 },
-		"range_days_max":         func(c *Config) { c.RangeDaysMax = 0 },
-		"page_size_default":      func(c *Config) { c.PageSizeDefault = 0 },
-		"page_size_max":          func(c *Config) { c.PageSizeMax = c.PageSizeDefault - 1 },
-		"series_buckets_max":     func(c *Config) { c.SeriesBucketsMax = 0 },
-		"sort_rows_max":          func(c *Config) { c.SortRowsMax = 0 },
-		"locate_rows_max":        func(c *Config) { c.LocateRowsMax = 999 },
+		"query_timeout":           func(c *Config) { c.QueryTimeout = 0 },
+		"retry_after":             func(c *Config) { c.RetryAfter = -1 },
+		"requests_in_flight_max":  func(c *Config) { c.RequestsInFlightMax = 0 },
+		"key_requests_per_second": func(c *Config) { c.KeyRequestsPerSecond = math.NaN() },
+		"key_requests_burst":      func(c *Config) { c.KeyRequestsBurst = 0 },
+		"limited_keys_max":        func(c *Config) { c.LimitedKeysMax = 0 },
+		"query_string_bytes_max":  func(c *Config) { c.QueryStringBytesMax = 0 },
+		"range_days_max":          func(c *Config) { c.RangeDaysMax = 0 },
+		"page_size_default":       func(c *Config) { c.PageSizeDefault = 0 },
+		"page_size_max":           func(c *Config) { c.PageSizeMax = c.PageSizeDefault - 1 },
+		"series_buckets_max":      func(c *Config) { c.SeriesBucketsMax = 0 },
+		"sort_rows_max":           func(c *Config) { c.SortRowsMax = 0 },
+		"locate_rows_max":         func(c *Config) { c.LocateRowsMax = 999 },
 	} {
 		config := DefaultConfig()
 		spoil(&config)

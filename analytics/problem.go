@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"go.uber.org/zap"
 
 	"revstream/clickhouse"
+	"revstream/ingest/quota"
 )
 
 // Problem is an error answer after RFC 9457.
@@ -31,15 +33,17 @@ const problemContentType = "application/problem+json"
 type refusal struct {
 	status int
 	err    error
+	// retryAfter is when asking again has a chance, if that is known.
+	retryAfter time.Duration
 }
 
 func (r *refusal) Error() string { return r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-func badRequest(err error) error { return &refusal{http.StatusBadRequest, err} }
+func badRequest(err error) error { return &refusal{status: http.StatusBadRequest, err: err} }
 
 func refuse(status int, format string, args ...any) error {
-	return &refusal{status, fmt.Errorf(format, args...)}
+	return &refusal{status: status, err: fmt.Errorf(format, args...)}
 }
 
 // statusOf decides what an error means to the caller. What the store says is not
@@ -75,8 +79,12 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 		s.log.Error("answering a question", zap.String("path", c.Path()), zap.Int("status", status), zap.Error(err))
 	}
 	switch status {
-	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, int(s.config.RetryAfter.Seconds()))))
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		wait := s.config.RetryAfter
+		if refused := (*refusal)(nil); errors.As(err, &refused) && refused.retryAfter > 0 {
+			wait = refused.retryAfter
+		}
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(quota.Seconds(wait)))
 	case http.StatusUnauthorized:
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="revstream"`)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"revstream/clickhouse"
 	"revstream/ingest/control"
+	"revstream/ingest/quota"
 )
 
 // Directory knows the workspaces and the keys; *control.Directory is one. An error
@@ -49,6 +50,7 @@ type Server struct {
 	now       func() time.Time
 	questions *questions
 	figures   map[string]figure
+	limits    *quota.Limiter
 	inFlight  chan struct{}
 }
 
@@ -65,13 +67,19 @@ func New(config Config, dependencies Dependencies) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	budget := quota.Budget{Policy: "read", PerSecond: config.KeyRequestsPerSecond, Burst: config.KeyRequestsBurst}
+	limits, err := quota.New(budget, config.LimitedKeysMax)
+	if err != nil {
+		return nil, err
+	}
 	now := dependencies.Now
 	if now == nil {
 		now = time.Now
 	}
 	return &Server{
 		config: config, store: dependencies.Store, directory: dependencies.Directory, log: dependencies.Log,
-		metrics: metrics, now: now, questions: questions, figures: newFigures(), inFlight: make(chan struct{}, config.RequestsInFlightMax),
+		metrics: metrics, now: now, questions: questions, figures: newFigures(),
+		limits: limits, inFlight: make(chan struct{}, config.RequestsInFlightMax),
 	}, nil
 }
 
@@ -161,10 +169,21 @@ func (s *Server) handler(endpoint string, answer answerer) fiber.Handler {
 	}
 }
 
+// admit lets a question through to its answer: who asks, how often, may they, and
+// is there room.
 func (s *Server) admit(c *fiber.Ctx, answer answerer) (answered, error) {
 	key, err := s.authenticate(c)
 	if err != nil {
 		return answered{}, err
+	}
+	left := s.limits.Take(key, s.now())
+	left.Show(c.Set)
+	if !left.Allowed {
+		return answered{}, &refusal{status: http.StatusTooManyRequests, retryAfter: left.RetryAfter,
+			err: errors.New("too many questions with this API key; try again later")}
+	}
+	if !key.Allows(control.ScopeRead) {
+		return answered{}, refuse(http.StatusForbidden, "the API key has not the scope %s", control.ScopeRead)
 	}
 	select {
 	case s.inFlight <- struct{}{}:
@@ -184,7 +203,7 @@ func (s *Server) admit(c *fiber.Ctx, answer answerer) (answered, error) {
 }
 
 // authenticate finds the key, which may be sent in any of the headers that the
-// vendors' clients use, and checks that it may read.
+// vendors' clients use.
 func (s *Server) authenticate(c *fiber.Ctx) (control.Key, error) {
 	presented := c.Get("X-Api-Key")
 	if presented == "" {
@@ -203,8 +222,6 @@ func (s *Server) authenticate(c *fiber.Ctx) (control.Key, error) {
 	case err != nil:
 		// The directory could not tell; the key may be good.
 		return control.Key{}, refuse(http.StatusServiceUnavailable, "keys cannot be looked up now; try again")
-	case !key.Allows(control.ScopeRead):
-		return control.Key{}, refuse(http.StatusForbidden, "the API key has not the scope %s", control.ScopeRead)
 	}
 	return key, nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"revstream/connectors"
 	"revstream/connectors/trackly"
+	"revstream/ingest/quota"
 	"revstream/ingest/stream"
 )
 
@@ -202,7 +202,7 @@ func (s *Server) refuse(shape shape, err error) answer {
 // write sends the answer.
 func (a answer) write(c *fiber.Ctx) error {
 	if a.retryAfter > 0 {
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(seconds(a.retryAfter)))
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(quota.Seconds(a.retryAfter)))
 	}
 	if a.status == http.StatusUnauthorized {
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="revstream"`)
@@ -215,6 +215,3 @@ func (a answer) write(c *fiber.Ctx) error {
 	}
 	return c.Status(a.status).Send(a.body)
 }
-
-// seconds rounds up, for a caller who comes back too early is refused again.
-func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }

@@ -16,6 +16,7 @@ import (
 
 	"revstream/connectors"
 	"revstream/ingest/control"
+	"revstream/ingest/quota"
 	"revstream/ingest/stream"
 )
 
@@ -40,7 +41,7 @@ type Server struct {
 	cfg Config
 	Dependencies
 	clock     clock
-	limits    *limits
+	limits    *quota.Limiter
 	gate      gate
 	zstd      *zstd.Decoder
 	running   keySet                          // idempotency keys being served
@@ -66,7 +67,8 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	}
 	s.stripes.init()
 	var err error
-	if s.limits, err = newLimits(cfg); err != nil {
+	accepting := quota.Budget{Policy: "default", PerSecond: cfg.KeyRequestsPerSecond, Burst: cfg.KeyRequestsBurst}
+	if s.limits, err = quota.New(accepting, cfg.LimitedKeysMax); err != nil {
 		return nil, err
 	}
 	if s.sightings, err = lru.New[string, sighting](cfg.RecentEventsMax); err != nil {
@@ -205,11 +207,8 @@ func (s *Server) pass(ctx context.Context, c *fiber.Ctx, d door) (answer, error)
 			return answer{}, err
 		}
 	}
-	quota := s.limits.take(r.key, s.Now())
-	quota.show(c)
-	if !quota.allowed {
-		return answer{}, &failure{status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: quota.retryAfter,
-			detail: "Too many requests with this API key."}
+	if err := s.limit(c, s.limits, r.key); err != nil {
+		return answer{}, err
 	}
 	if !r.key.Allows(control.ScopeRevenueWrite) {
 		return answer{}, forbidden()
@@ -222,6 +221,17 @@ func (s *Server) pass(ctx context.Context, c *fiber.Ctx, d door) (answer, error)
 	}
 	r.receivedAt = s.clock.next()
 	return s.once(ctx, r, d.serve)
+}
+
+// limit counts a request of the key, and tells the caller what is left.
+func (s *Server) limit(c *fiber.Ctx, limits *quota.Limiter, key control.Key) error {
+	left := limits.Take(key, s.Now())
+	left.Show(c.Set)
+	if !left.Allowed {
+		return &failure{status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: left.RetryAfter,
+			detail: "Too many requests with this API key."}
+	}
+	return nil
 }
 
 // headerToken is the API key from any of the headers that the contracts name.

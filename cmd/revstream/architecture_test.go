@@ -31,14 +31,16 @@ var arrows = map[string][]string{
 	"ingest/stream":          {"ingest/revenue"},
 	"ingest/stream/embedded": {"ingest/stream"},
 	"ingest/control":         {"ingest/revenue", "ingest/stream"},
-	"clickhouse":             {"ingest/revenue"},
-	"clickhouse/embedded":    {},
+	// How often a key may ask, for those who answer HTTP.
+	"ingest/quota":        {"ingest/control"},
+	"clickhouse":          {"ingest/revenue"},
+	"clickhouse/embedded": {},
 	// The direct APIs are connectors too, without a webhook: their words belong to
 	// their packages, HTTP to this one.
-	"ingest": {"ingest/revenue", "connectors", "ingest/stream", "ingest/control",
+	"ingest": {"ingest/revenue", "connectors", "ingest/stream", "ingest/control", "ingest/quota",
 		"connectors/native", "connectors/pulsora", "connectors/thrivestack", "connectors/trackly"},
 	"ingest/sink": {"ingest/revenue", "ingest/stream", "clickhouse"},
-	"analytics":   {"ingest/revenue", "clickhouse", "ingest/control"},
+	"analytics":   {"ingest/revenue", "clickhouse", "ingest/control", "ingest/quota"},
 	// Reads files, for the command that loads them.
 	"analytics/rates": {"clickhouse"},
 	// Connectors of one provider each: see allowedImports.

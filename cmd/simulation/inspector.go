@@ -46,7 +46,7 @@ func (i *inspector) ask(ctx context.Context, path string, values url.Values, bod
 	address := strings.TrimSuffix(base, "/") + path + "?" + values.Encode()
 	deadline := time.Now().Add(i.patience)
 	for attempt := 0; ; attempt++ {
-		header, err := i.attempt(ctx, address, body)
+		header, retryAfter, err := i.attempt(ctx, address, body)
 		if err == nil || errors.As(err, new(*refusal)) {
 			return header, err
 		}
@@ -55,38 +55,39 @@ func (i *inspector) ask(ctx context.Context, path string, values url.Values, bod
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause(attempt)):
+		case <-time.After(max(pause(attempt), retryAfter)):
 		}
 	}
 }
 
-// attempt asks once; a *refusal says that asking again is of no use.
-func (i *inspector) attempt(ctx context.Context, address string, body any) (http.Header, error) {
+// attempt asks once. A *refusal says that asking again is of no use, any other
+// error that it is, but not before retryAfter.
+func (i *inspector) attempt(ctx context.Context, address string, body any) (header http.Header, retryAfter time.Duration, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, &refusal{fmt.Errorf("making a question: %w", err)}
+		return nil, 0, &refusal{fmt.Errorf("making a question: %w", err)}
 	}
 	request.Header.Set("X-Api-Key", i.options.SecretKey)
 	response, err := i.client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, answerBytes))
 	if err != nil {
-		return nil, fmt.Errorf("reading an answer: %w", err)
+		return nil, 0, fmt.Errorf("reading an answer: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
 		err := fmt.Errorf("%s answered %d: %s", request.URL.RequestURI(), response.StatusCode, clip(text))
 		if temporary(response.StatusCode) {
-			return nil, err
+			return nil, parseRetryAfter(response.Header), err
 		}
-		return nil, &refusal{err}
+		return nil, 0, &refusal{err}
 	}
 	if err := json.Unmarshal(text, body); err != nil {
-		return nil, &refusal{fmt.Errorf("%s answered what cannot be read: %w", request.URL.RequestURI(), err)}
+		return nil, 0, &refusal{fmt.Errorf("%s answered what cannot be read: %w", request.URL.RequestURI(), err)}
 	}
-	return response.Header, nil
+	return response.Header, 0, nil
 }
 
 // settle waits until the service says that all it accepted before the moment is
