@@ -23,7 +23,7 @@ type metrics struct {
 	panics   prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer, inFlight func() int64) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer, inFlight func() int64, ahead func() time.Duration) (*metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "revstream", Subsystem: "ingest", Name: name, Help: help}, labels)
 	}
@@ -43,8 +43,10 @@ func newMetrics(registerer prometheus.Registerer, inFlight func() int64) (*metri
 	m.hits, m.misses = m.lookups.WithLabelValues("hit"), m.lookups.WithLabelValues("miss")
 	inside := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "revstream", Subsystem: "ingest", Name: "requests_in_flight", Help: "Requests being served."},
 		func() float64 { return float64(inFlight()) })
+	early := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "revstream", Subsystem: "ingest", Name: "clock_ahead_seconds",
+		Help: "By how much times of acceptance are ahead of the wall clock, because that was set back."}, func() float64 { return ahead().Seconds() })
 	var faults []error
-	for _, collector := range []prometheus.Collector{m.requests, m.seconds, m.records, m.statements, m.lookups, m.items, m.refusals, m.panics, inside} {
+	for _, collector := range []prometheus.Collector{m.requests, m.seconds, m.records, m.statements, m.lookups, m.items, m.refusals, m.panics, inside, early} {
 		faults = append(faults, registerer.Register(collector))
 	}
 	return m, errors.Join(faults...)

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -119,5 +120,27 @@ func TestPulsoraRateLimit(t *testing.T) {
 	}
 	if !strings.Contains(last.header.Get("RateLimit"), "r=0") {
 		t.Errorf("RateLimit %q", last.header.Get("RateLimit"))
+	}
+}
+
+// TestACorrectionStandsThoughTheClockWasMovedBack corrects an event after the process
+// was killed and the clock moved back by an hour: the later statement stands, not the
+// one with the later wall clock.
+func TestACorrectionStandsThoughTheClockWasMovedBack(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	file := filepath.Join(t.TempDir(), "clock")
+	var said []revenue.Event
+	for _, amount := range []string{"499", "1", "500"} {
+		s := start(t, settings{now: func() time.Time { return now }, clockFile: file})
+		s.post(ingestPath, pulsoraBody("", "purchase", amount, "")).expect(t, http.StatusAccepted, pulsoraDone)
+		if ahead := s.metric("revstream_ingest_clock_ahead_seconds"); len(said) > 0 && ahead < 3600 {
+			t.Errorf("the clock is said to be %v s ahead", ahead)
+		}
+		said = append(said, s.published()...)
+		now = now.Add(-time.Hour)
+	}
+	entries := revenue.Fold(said)
+	if len(said) != 3 || len(entries) != 1 || entries[0].Amount != 50000 {
+		t.Errorf("%d statements come to %+v", len(said), entries)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -34,13 +35,16 @@ type Dependencies struct {
 	Log        *zap.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// ClockFile is where is kept how far the clock has come, so that versions rise
+	// over a restart as well if the clock is set back. Without it they may not.
+	ClockFile string
 }
 
 // Server accepts revenue.
 type Server struct {
 	cfg Config
 	Dependencies
-	clock     clock
+	clock     *clock
 	limits    *quota.Limiter
 	gate      gate
 	zstd      *zstd.Decoder
@@ -60,13 +64,16 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	s := &Server{cfg: cfg, Dependencies: deps, clock: clock{now: deps.Now}, gate: gate{most: int64(cfg.RequestsInFlightMax)},
+	s := &Server{cfg: cfg, Dependencies: deps, gate: gate{most: int64(cfg.RequestsInFlightMax)},
 		providers: map[string]connectors.Connector{}}
 	for _, connector := range deps.Connectors {
 		s.providers[connector.Provider] = connector
 	}
 	s.stripes.init()
 	var err error
+	if s.clock, err = newClock(deps.Now, deps.ClockFile, deps.Log); err != nil {
+		return nil, err
+	}
 	accepting := quota.Budget{Policy: "default", PerSecond: cfg.KeyRequestsPerSecond, Burst: cfg.KeyRequestsBurst}
 	if s.limits, err = quota.New(accepting, cfg.LimitedKeysMax); err != nil {
 		return nil, err
@@ -77,14 +84,18 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	if s.zstd, err = newZstdReader(cfg); err != nil {
 		return nil, fmt.Errorf("make zstd decoder: %w", err)
 	}
-	if s.metrics, err = newMetrics(deps.Registerer, s.gate.inside.Load); err != nil {
+	if s.metrics, err = newMetrics(deps.Registerer, s.gate.inside.Load, s.clock.ahead); err != nil {
 		return nil, fmt.Errorf("register ingest metrics: %w", err)
 	}
 	return s, nil
 }
 
-// Run drops the answers to old idempotency keys from time to time until ctx ends.
+// Run drops the answers to old idempotency keys from time to time, and writes down
+// how far the clock has come, until ctx ends. Nothing should be served afterwards.
 func (s *Server) Run(ctx context.Context) {
+	var clock sync.WaitGroup
+	clock.Go(func() { s.clock.keep(ctx) })
+	defer clock.Wait()
 	ticker := time.NewTicker(s.cfg.IdempotencySweepInterval)
 	defer ticker.Stop()
 	for {

@@ -47,6 +47,7 @@ type settings struct {
 	stream     func(*stream.Config)
 	connectors []connectors.Connector
 	now        func() time.Time
+	clockFile  string
 	currency   string
 	// fake is for tests that take Kafka away or make it refuse.
 	fake bool
@@ -96,7 +97,7 @@ func start(t *testing.T, with settings) *service {
 	s.server, err = ingest.New(cfg, ingest.Dependencies{
 		Producer: producer, Directory: directory,
 		Messages: table(s.stream.MessagesTopic), Transactions: table(s.stream.TransactionsTopic), Idempotency: table(s.stream.IdempotencyTopic),
-		Connectors: with.connectors, Registerer: s.registry, Log: log, Now: with.now,
+		Connectors: with.connectors, Registerer: s.registry, Log: log, Now: with.now, ClockFile: with.clockFile,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +31,7 @@ func ingestCommand() *cobra.Command {
 				if err := p.openTables(ctx, folder); err != nil {
 					return err
 				}
-				return p.startIngest()
+				return p.startIngest(folder)
 			})
 		}),
 	}
@@ -60,8 +61,12 @@ func (p *process) openTables(ctx context.Context, folder string) error {
 	return nil
 }
 
-// startIngest mounts the doors through which revenue comes in.
-func (p *process) startIngest() error {
+// clockFile lies in the folder of a process that accepts.
+const clockFile = "clock"
+
+// startIngest mounts the doors through which revenue comes in. The folder keeps how
+// far the clock has come.
+func (p *process) startIngest(folder string) error {
 	log := p.log.Named("ingest")
 	producer, err := stream.NewProducer(p.config.Kafka, p.registry, log)
 	if err != nil {
@@ -71,7 +76,7 @@ func (p *process) startIngest() error {
 	server, err := ingest.New(p.config.Ingest, ingest.Dependencies{
 		Producer: producer, Directory: p.directory, Registerer: p.registry, Log: log,
 		Messages: p.tables.messages, Transactions: p.tables.transactions, Idempotency: p.tables.idempotency,
-		Connectors: registry.New(p.config.Stripe, p.registry),
+		Connectors: registry.New(p.config.Stripe, p.registry), ClockFile: filepath.Join(folder, clockFile),
 	})
 	if err != nil {
 		return fmt.Errorf("preparing acceptance: %w", err)

@@ -73,7 +73,7 @@ func startAll(ctx context.Context, p *process) error {
 	if err := p.startSink(p.reportOnly(ctx)); err != nil { // 6
 		return err
 	}
-	if err := p.startIngest(); err != nil { // 7
+	if err := p.startIngest(p.config.DataDir); err != nil { // 7
 		return err
 	}
 	return p.startQuery() // 8 follows: see inProcess

@@ -396,3 +396,35 @@ func TestPoisonIsQuarantined(t *testing.T) {
 		t.Errorf("%d dead letters, want %d", letters, len(poison))
 	}
 }
+
+// TestClocksDisagree stores what nodes accepted whose clocks are up to a day apart,
+// so that what was received later may say that it was earlier, in two orders: the
+// figures, and what was known when, do not depend on them.
+func TestClocksDisagree(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 0))
+	events := scenario(7, 800)
+	for i := range events {
+		events[i].ReceivedAt = events[i].ReceivedAt.Add(time.Duration(random.IntN(3)-1) * 12 * time.Hour)
+	}
+	var histories [2]string
+	for order := range histories {
+		r := newRig(t, enginetest.Start(t), enginetest.DatabaseName(t))
+		random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+		small := quick()
+		small.BatchRowsMax = 300
+		r.start(t, small)
+		r.publish(t, events)
+		r.await(t)
+		r.holds(t, events)
+		rows, _, err := clickhouse.Select[string](t.Context(), r.store,
+			`SELECT toString(groupBitXor(cityHash64(row, known_at, held))) FROM
+				(SELECT row, known_at, sum(sign) AS held FROM ledger GROUP BY row, known_at HAVING held != 0)`)
+		if err != nil || len(rows) != 1 || rows[0] == "0" {
+			t.Fatal(rows, err)
+		}
+		histories[order] = rows[0]
+	}
+	if histories[0] != histories[1] {
+		t.Errorf("what was known when depends on the order: %v", histories)
+	}
+}
