@@ -57,7 +57,7 @@ test: $(ENGINE) ## Run all tests, with the real engines; a skipped test is a fai
 
 .PHONY: sim
 sim: ## Simulate the sink with faults in virtual time (SEEDS=n, FIRST_SEED=n)
-	go test -tags synctests -run '^TestSimulation$$' -timeout 60m ./ingest/sink -v -seeds $(SEEDS) -first-seed $(FIRST_SEED) \
+	go test -tags synctests -run '^(TestSimulation|TestHoursWithoutTheStore)$$' -timeout 60m ./ingest/sink -v -seeds $(SEEDS) -first-seed $(FIRST_SEED) \
 		| awk '!/^ *(=== |--- PASS)|^PASS$$/ { print; fflush() }'
 
 .PHONY: mutants

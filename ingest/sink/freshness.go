@@ -83,11 +83,8 @@ func (s *Sink) lookAtEnds(ctx context.Context) (logEnds, bool) {
 // reportFreshness saves, for every slice that has reached a sight of its log's
 // end, the moment of that sight: everything accepted before it is in the ledger.
 func (s *Sink) reportFreshness(ctx context.Context) error {
-	var seen logEnds
-	select {
-	case seen = <-s.ends:
-	default:
-	}
+	seen := s.newestEnds()
+	s.reportLag(seen)
 	var progress []clickhouse.Progress
 	for _, session := range s.live() {
 		if !session.owned || seen.ends != nil && seen.topicID != session.topicID {
@@ -99,9 +96,6 @@ func (s *Sink) reportFreshness(ctx context.Context) error {
 			}
 			session.next, session.rewindTo = end, -1 // an empty log: nothing to wait for
 		}
-		if end, ok := seen.ends[session.slice]; ok {
-			s.metrics.lag.WithLabelValues(strconv.Itoa(int(session.slice))).Set(float64(end - max(0, session.next)))
-		}
 		if session.reached(seen) {
 			progress = append(progress, clickhouse.Progress{
 				Slice: session.slice, Epoch: session.epoch, Offset: session.next, CompleteThrough: session.complete})
@@ -111,6 +105,29 @@ func (s *Sink) reportFreshness(ctx context.Context) error {
 		return nil
 	}
 	return s.store.SaveProgress(ctx, progress)
+}
+
+// reportLag shows how many records of each slice are still to be stored, at a sight
+// of their ends, if there is one. While the store is away nothing else does.
+func (s *Sink) reportLag(seen logEnds) {
+	for _, session := range s.live() {
+		end, known := seen.ends[session.slice]
+		if !known || session.topicID != "" && session.topicID != seen.topicID {
+			continue
+		}
+		stored := max(session.next, session.committed.Load(), seen.starts[session.slice])
+		s.metrics.lag.WithLabelValues(strconv.Itoa(int(session.slice))).Set(float64(max(0, end-stored)))
+	}
+}
+
+// newestEnds is the newest look at the log's ends that nobody has taken, or none.
+func (s *Sink) newestEnds() logEnds {
+	select {
+	case seen := <-s.ends:
+		return seen
+	default:
+		return logEnds{}
+	}
 }
 
 // reached takes a new sight as target once the one before is reached (a newer

@@ -362,6 +362,7 @@ func (s *Sink) giveBack(cause error, batches ...*batch) {
 		outcome = "fenced"
 	}
 	s.metrics.batches.WithLabelValues(outcome).Inc()
+	s.reportLag(s.newestEnds())
 	s.mu.Lock()
 	for _, session := range s.sessions {
 		session.owned = false
