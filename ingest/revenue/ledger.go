@@ -32,7 +32,10 @@ const (
 )
 
 // Movement entries change a customer's MRR; activity entries change the number
-// of subscriptions that are paid, unexpired and not cancelled.
+// of subscriptions that are paid, unexpired and not cancelled. Transfer entries move
+// MRR or a subscription from one plan to another, or between whatever else it stands
+// for: with them, movements and activity add up by plan, product, billing interval,
+// country, customer and subscription, too. They come to nothing in all.
 const (
 	EntryNew          EntryKind = "new"
 	EntryReactivation EntryKind = "reactivation"
@@ -41,6 +44,7 @@ const (
 	EntryChurn        EntryKind = "churn"
 	EntryActive       EntryKind = "subscription_active"
 	EntryInactive     EntryKind = "subscription_inactive"
+	EntryTransfer     EntryKind = "transfer"
 )
 
 // Family groups the entry kinds by the question they answer.

@@ -22,12 +22,16 @@ type change struct {
 	step     int64
 	reason   string
 	by       *statement
+	// where it is worth that, or was last; before that it was worth held, at from.
+	where, from *Dimensions
+	held        int64
 }
 
 // worth collects the steps of all subscriptions of a customer.
 type worth struct {
 	changes []change
-	entries []Entry // lifecycle and activity entries found on the way
+	swaps   []change // of nothing but where a subscription is
+	entries []Entry  // lifecycle and activity entries found on the way
 }
 
 func (g groupFacts) state() []Entry {
@@ -44,6 +48,9 @@ func (g groupFacts) state() []Entry {
 	}
 	for _, steps := range bySubscription(deltas) {
 		w.deltas(steps)
+	}
+	for i := range w.swaps {
+		w.entries = append(w.entries, transfers(w.swaps[i:i+1], 0, w.swaps[i].at)...)
 	}
 	return append(w.entries, movements(w.changes)...)
 }
@@ -62,32 +69,34 @@ type level struct {
 	currency string
 	mrr      int64
 	active   bool
+	where    *Dimensions // nil of what is worth nothing
 }
 
 // step moves a subscription to a new level and records what changes.
 func (w *worth) step(from, to level, at time.Time, reason string, by *statement) level {
+	where := whereabouts(from, to, by)
+	if to.mrr > 0 {
+		to.where = where
+	}
 	switch {
 	case from.currency == to.currency || from.mrr == 0 || to.mrr == 0:
 		currency := cmp.Or(to.currency, from.currency)
 		if to.mrr == 0 && from.mrr != 0 {
 			currency = from.currency
 		}
-		if to.mrr != from.mrr {
-			w.changes = append(w.changes, change{at, currency, to.mrr - from.mrr, reason, by})
+		c := change{at, currency, to.mrr - from.mrr, reason, by, where, cmp.Or(from.where, where), from.mrr}
+		switch {
+		case to.mrr != from.mrr:
+			w.changes = append(w.changes, c)
+		case from.mrr > 0 && !samePlace(from.where, where):
+			w.swaps = append(w.swaps, c)
 		}
 	default:
 		w.changes = append(w.changes,
-			change{at, from.currency, -from.mrr, reason, by}, change{at, to.currency, to.mrr, reason, by})
+			change{at, from.currency, -from.mrr, reason, by, from.where, from.where, from.mrr},
+			change{at, to.currency, to.mrr, reason, by, where, where, 0})
 	}
-	if from.active != to.active {
-		kind, n := EntryActive, int64(1)
-		if from.active {
-			kind, n = EntryInactive, -1
-		}
-		entry := by.entry(kind)
-		entry.OccurredAt, entry.Subscriptions, entry.Recurring = at, n, true
-		w.entries = append(w.entries, entry)
-	}
+	w.activity(from, to, at, by)
 	return to
 }
 
@@ -128,7 +137,7 @@ func levelOf(p *statement, pastDueSince time.Time) level {
 	if !billable || ended || p.MRR <= 0 {
 		return level{}
 	}
-	return level{p.Currency, p.MRR, p.CancelRequestedAt == nil}
+	return level{currency: p.Currency, mrr: p.MRR, active: p.CancelRequestedAt == nil}
 }
 
 // endOf is when the statement's level ends without a further statement.
@@ -259,35 +268,30 @@ func (w *worth) periods(facts []*statement) {
 	slices.SortFunc(edges, func(a, b edge) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.step, b.step), cmp.Compare(a.by.fact, b.by.fact))
 	})
-	running := map[string]int64{}
-	covered := 0
+	var running []*statement
+	var now level
 	for i := 0; i < len(edges); {
-		at, before := edges[i].at, covered
+		at := edges[i].at
 		var last edge
 		for ; i < len(edges) && edges[i].at.Equal(at); i++ {
 			last = edges[i]
-			covered += cmp.Compare(last.step, 0)
-			running[last.by.Currency] += last.step
-			w.changes = append(w.changes, change{at, last.by.Currency, last.step, "voluntary", last.by})
+			where := &last.by.Dimensions
+			w.changes = append(w.changes, change{at, last.by.Currency, last.step, "voluntary", last.by, where, where, 0})
+			if last.step > 0 {
+				running = append(running, last.by)
+			} else {
+				running = slices.DeleteFunc(running, func(s *statement) bool { return s == last.by })
+			}
 		}
-		w.coverage(before, covered, at, last.by)
+		next := coverage(now, running)
+		w.activity(now, next, at, last.by)
+		if now.active && !next.active {
+			expiration := last.by.entry(EntryExpiration)
+			expiration.OccurredAt, expiration.Recurring = at, true
+			w.entries = append(w.entries, expiration)
+		}
+		now = next
 	}
-}
-
-// coverage records that a subscription's paid terms began or ran out.
-func (w *worth) coverage(before, after int, at time.Time, by *statement) {
-	if (before > 0) == (after > 0) {
-		return
-	}
-	entry := by.entry(EntryActive)
-	entry.OccurredAt, entry.Subscriptions, entry.Recurring = at, 1, true
-	if after == 0 {
-		entry.Kind, entry.Subscriptions = EntryInactive, -1
-		expiration := by.entry(EntryExpiration)
-		expiration.OccurredAt, expiration.Recurring = at, true
-		w.entries = append(w.entries, expiration)
-	}
-	w.entries = append(w.entries, entry)
 }
 
 // deltas reads declared changes. A subscription is never worth less than
@@ -299,10 +303,10 @@ func (w *worth) deltas(deltas []*statement) {
 		if s.ClosesMRR {
 			next = 0
 		}
-		to := level{s.Currency, next, next > 0}
 		if now.mrr > 0 && now.currency != s.Currency && !s.ClosesMRR {
-			to = level{s.Currency, max(0, s.MRR), s.MRR > 0}
+			next = max(0, s.MRR)
 		}
+		to := level{currency: s.Currency, mrr: next, active: next > 0}
 		now = w.step(now, to, s.OccurredAt, churnReason(s), s)
 	}
 }
@@ -325,24 +329,24 @@ func movements(changes []change) []Entry {
 	for _, list := range byCurrency {
 		var before int64
 		for i := 0; i < len(list); {
-			begin := list[i].at
+			first, begin := i, list[i].at
 			after := before
-			last := list[i]
 			for ; i < len(list) && list[i].at.Before(begin.Add(MovementWindow)); i++ {
 				after += list[i].step
-				last = list[i]
 			}
 			if after != before {
-				entries = append(entries, movement(before, after, begin, firstPaid, last))
+				entries = append(entries, movement(before, after, begin, firstPaid, &list[i-1]))
 			}
+			entries = append(entries, transfers(list[first:i], after-before, begin)...)
 			before = after
 		}
 	}
 	return entries
 }
 
-func movement(before, after int64, at, firstPaid time.Time, last change) Entry {
+func movement(before, after int64, at, firstPaid time.Time, last *change) Entry {
 	entry := last.by.entry(movementKind(before, after, at.After(firstPaid)))
+	entry.stand(last.where)
 	entry.OccurredAt, entry.Currency, entry.MRR, entry.Recurring = at, last.currency, after-before, true
 	switch entry.Kind {
 	case EntryNew, EntryReactivation:

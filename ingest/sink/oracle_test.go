@@ -13,7 +13,7 @@ import (
 // The oracle says what a set of statements comes to, the slow and plain way, from
 // the definitions and not from the code: one figure for every workspace, currency,
 // kind and hour. It covers money and movements of MRR; what it does not cover
-// (lifecycle and activity entries) is held against revenue.Ledger alone.
+// (lifecycle, activity and transfer entries) is held against revenue.Ledger alone.
 
 // figureKey names a figure.
 type figureKey struct {
@@ -376,7 +376,8 @@ func believed(rows []revenue.LedgerRow, until time.Time) figures {
 	sums := figures{}
 	for i := range rows {
 		r := &rows[i]
-		if r.KnownAt.After(until) || r.Kind.Family() == revenue.FamilyLifecycle || r.Kind == revenue.EntryActive || r.Kind == revenue.EntryInactive {
+		if r.KnownAt.After(until) || r.Kind.Family() == revenue.FamilyLifecycle || r.Kind == revenue.EntryActive || r.Kind == revenue.EntryInactive ||
+			r.Kind == revenue.EntryTransfer {
 			continue
 		}
 		sign := int64(r.Sign)
