@@ -28,7 +28,8 @@ type ExplainQuery struct {
 }
 
 var explainParameters = []string{"workspaceSlug", "figure", "since", "until", "timeZone",
-	"provider", "currency", "plan", "product", "customer", "country", "asOf", "changedSince", "limit", "cursor"}
+	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
+	"attributionType", "metadata", "asOf", "changedSince", "limit", "cursor"}
 
 const (
 	explainLimitDefault = 50
@@ -76,8 +77,8 @@ func (q *ExplainQuery) figure(p *parser, figures map[string]figure) {
 	case !known:
 		p.fail("figure", "%q is not one of %s", clip(name), strings.Join(slices.Sorted(maps.Keys(figures)), ", "))
 	}
-	if figure.ofState() && (q.Plan != "" || q.Product != "") {
-		p.fail("figure", "%v", q.refuseWhatMoves())
+	if figure.ofState() && !q.ofMRR() {
+		p.fail("figure", "%v", errNotOfMRR)
 	}
 	q.Figure, q.balance, q.unit, q.from = name, figure.balance, figure.unit, figure.from
 }

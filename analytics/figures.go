@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"maps"
 	"slices"
 
 	"revstream/ingest/revenue"
@@ -53,8 +54,9 @@ var (
 	recurringKinds    = chargeKinds[1:]
 	movementKinds     = []revenue.EntryKind{
 		revenue.EntryNew, revenue.EntryReactivation, revenue.EntryExpansion, revenue.EntryContraction, revenue.EntryChurn,
+		revenue.EntryTransfer,
 	}
-	activityKinds = []revenue.EntryKind{revenue.EntryActive, revenue.EntryInactive}
+	activityKinds = []revenue.EntryKind{revenue.EntryActive, revenue.EntryInactive, revenue.EntryTransfer}
 )
 
 func entriesOf(m *measures) int64       { return m.entries }
@@ -124,17 +126,6 @@ func newFigures() map[string]figure {
 		"trialCount":                countsOf(revenue.EntryTrialStart),
 		"trialConversionCount":      countsOf(revenue.EntryTrialConversion),
 
-		"newCents":          mrrOfKinds(1, revenue.EntryNew),
-		"reactivationCents": mrrOfKinds(1, revenue.EntryReactivation),
-		"expansionCents":    mrrOfKinds(1, revenue.EntryExpansion),
-		"contractionCents":  mrrOfKinds(-1, revenue.EntryContraction),
-		"churnCents":        mrrOfKinds(-1, revenue.EntryChurn),
-		"mrrCents":          balanceOf(UnitMRR, mrrOf, 1, movementKinds...),
-		"arrCents":          balanceOf(UnitMRR, mrrOf, 12, movementKinds...),
-		"customers":         balanceOf(UnitCount, customersOf, 1, movementKinds...),
-
-		"activeSubscriptions": balanceOf(UnitCount, subscriptionsOf, 1, activityKinds...),
-
 		"trialConversionRate":    derived("trialConversionCount", "trialCount"),
 		"cancellationRate":       derived("uniqueCancelledSubs", "uniqueActiveSubs"),
 		"refundRate":             derived("refundCount", "positiveChargeCount"),
@@ -142,6 +133,8 @@ func newFigures() map[string]figure {
 		"netMrrChurn":            derived("contractionCents", "churnCents", "expansionCents", "reactivationCents", "mrrCents"),
 		"quickRatio":             derived("newCents", "expansionCents", "contractionCents", "churnCents"),
 		"arpaCents":              derived("mrrCents", "customers"),
+		"ltvCents":               derived("mrrCents", "customers"),
+		"averageSalePriceCents":  derived("newCents", "newCustomers"),
 		"openingCustomers":       derived("customers"),
 		"churnedCustomers":       derived("customers"),
 		"customerChurnRate":      derived("customers"),
@@ -153,10 +146,34 @@ func newFigures() map[string]figure {
 		"averageOrderValueCents": derived("netRevenueCents", "positiveChargeCount"),
 		"uniqueCancelledSubs":    derived("cancellationCount"),
 		"openingMrrCents":        derived("mrrCents"),
-		"fxCents":                derived("mrrCents", "newCents", "reactivationCents", "expansionCents", "contractionCents", "churnCents"),
+		"fxCents":                derived("mrrCents", "newCents", "reactivationCents", "expansionCents", "contractionCents", "churnCents", "transferCents"),
 	}
+	maps.Copy(figures, mrrFigureDefinitions())
 	figures["uniqueActiveSubs"] = figures["activeSubscriptions"]
 	return figures
+}
+
+// mrrFigureDefinitions are the figures that rows of state add up to.
+func mrrFigureDefinitions() map[string]figure {
+	return map[string]figure{
+		"newCents":          mrrOfKinds(1, revenue.EntryNew),
+		"reactivationCents": mrrOfKinds(1, revenue.EntryReactivation),
+		"expansionCents":    mrrOfKinds(1, revenue.EntryExpansion),
+		"contractionCents":  mrrOfKinds(-1, revenue.EntryContraction),
+		"churnCents":        mrrOfKinds(-1, revenue.EntryChurn),
+		"transferCents":     mrrOfKinds(1, revenue.EntryTransfer),
+		"mrrCents":          balanceOf(UnitMRR, mrrOf, 1, movementKinds...),
+		"arrCents":          balanceOf(UnitMRR, mrrOf, 12, movementKinds...),
+		"customers":         balanceOf(UnitCount, customersOf, 1, movementKinds...),
+
+		"newCustomers":         chargesBy(UnitCount, customersOf, revenue.EntryNew),
+		"reactivatedCustomers": chargesBy(UnitCount, customersOf, revenue.EntryReactivation),
+		"lostCustomers":        {unit: UnitCount, terms: []term{{kinds: []revenue.EntryKind{revenue.EntryChurn}, measure: customersOf, factor: -1}}},
+		"newSubscriptions":     chargesBy(UnitCount, subscriptionsOf, revenue.EntryActive),
+		"endedSubscriptions":   {unit: UnitCount, terms: []term{{kinds: []revenue.EntryKind{revenue.EntryInactive}, measure: subscriptionsOf, factor: -1}}},
+
+		"activeSubscriptions": balanceOf(UnitCount, subscriptionsOf, 1, activityKinds...),
+	}
 }
 
 // kinds are those of the rows behind the figure.

@@ -16,6 +16,7 @@ type flowRow struct {
 	bucket   int64 // Unix microseconds of the edge it begins at
 	currency string
 	day      time.Time
+	part     Part
 	amounts  [flowCount]int64
 	counts
 }
@@ -78,6 +79,7 @@ type kindRow struct {
 	Tax       int64     `ch:"tax"`
 	Fee       int64     `ch:"fee"`
 	Discount  int64     `ch:"discount"`
+	Part
 }
 
 // add counts the entries of one kind. This is where the amounts of the summary are
@@ -141,17 +143,18 @@ func (r *reading) flows(ctx context.Context, edges []time.Time, byDay, deduction
 	type key struct {
 		bucket, day int64
 		currency    string
+		part        Part
 	}
 	found := map[key]int{}
 	var rows []flowRow
 	for i := range kinds {
 		kind := &kinds[i]
-		here := key{kind.Bucket, kind.Day.Unix(), kind.Currency}
+		here := key{kind.Bucket, kind.Day.Unix(), kind.Currency, kind.Part}
 		at, known := found[here]
 		if !known {
 			at = len(rows)
 			found[here] = at
-			rows = append(rows, flowRow{bucket: kind.Bucket, currency: kind.Currency, day: kind.Day})
+			rows = append(rows, flowRow{bucket: kind.Bucket, currency: kind.Currency, day: kind.Day, part: kind.Part})
 		}
 		rows[at].add(kind)
 	}
@@ -179,6 +182,8 @@ type movementRow struct {
 	MRR           int64     `ch:"mrr"`
 	Subscriptions int64     `ch:"subscriptions"`
 	Customers     int64     `ch:"customers"`
+	Part
+	Term string `ch:"term"` // billing interval, where a profile asks for it
 }
 
 // movement numbers the movements of MRR.
@@ -190,13 +195,14 @@ const (
 	movementExpansion
 	movementContraction
 	movementChurn
+	movementTransfer
 	movementCount
 )
 
 var movementOf = map[revenue.EntryKind]movement{
 	revenue.EntryNew: movementNew, revenue.EntryReactivation: movementReactivation,
 	revenue.EntryExpansion: movementExpansion, revenue.EntryContraction: movementContraction,
-	revenue.EntryChurn: movementChurn,
+	revenue.EntryChurn: movementChurn, revenue.EntryTransfer: movementTransfer,
 }
 
 // amounts is the row's MRR at the place of its movement.
@@ -212,7 +218,12 @@ func (r *movementRow) amounts() []int64 {
 // keeps the days of foreign currencies apart.
 func (r *reading) movements(ctx context.Context, edges []time.Time, byDay bool) ([]movementRow, error) {
 	c := cutsOf(edges)
-	rows, err := ask[movementRow](ctx, r, "movements of MRR", r.questions.movements[r.parts(c)], r.convertible(c, byDay)...)
+	parts := r.parts(c)
+	parts.Terms = r.profile.weighs()
+	rows, err := ask[movementRow](ctx, r, "movements of MRR", r.questions.movements[parts], r.convertible(c, byDay)...)
+	for i := range rows {
+		rows[i].MRR = r.profile.weigh(rows[i].Term, rows[i].MRR)
+	}
 	slices.SortStableFunc(rows, func(a, b movementRow) int { return cmp.Compare(a.Bucket, b.Bucket) })
 	return rows, err
 }

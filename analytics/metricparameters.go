@@ -18,12 +18,23 @@ type SeriesQuery struct {
 	// Edges are the bounds of the buckets: n+1 increasing instants for n buckets.
 	Edges []time.Time
 	Filter
+	// Breakdown is what the answer is broken down by, into Top parts and the rest.
+	Breakdown breakdown
+	Top       int
+	// Compare is the period that the answer is compared with, if it is with one.
+	Compare Comparison
+	// Profile is whose definitions the answer follows.
+	Profile string
 }
 
 // Filter narrows a question to some of the entries. Empty fields narrow nothing.
 type Filter struct {
 	Provider, Currency               string
 	Plan, Product, Customer, Country string
+	// To what and by which claim payments are ascribed.
+	Message, Offer, Campaign, Source, Visitor, AttributionType string
+	// MetadataKey is a member of the metadata that has to have a value.
+	MetadataKey, MetadataValue string
 	// AsOf leaves out what became known after it; the zero time leaves out nothing.
 	AsOf time.Time
 }
@@ -31,13 +42,40 @@ type Filter struct {
 // inRollups reports whether the rollups can answer: they know neither what an entry
 // was about nor since when it is believed.
 func (f Filter) inRollups() bool {
-	return f.Plan == "" && f.Product == "" && f.Customer == "" && f.Country == "" && f.AsOf.IsZero()
+	return f == Filter{Provider: f.Provider, Currency: f.Currency}
+}
+
+// ofMRR reports whether MRR can be told apart by the filter: it adds up by what
+// movements and transfers stand for, and by nothing else.
+func (f Filter) ofMRR() bool {
+	f.AsOf = time.Time{}
+	return f == Filter{Provider: f.Provider, Currency: f.Currency,
+		Plan: f.Plan, Product: f.Product, Customer: f.Customer, Country: f.Country}
+}
+
+// refuseBreakdown refuses to break down what is no sum over parts.
+func (q *SeriesQuery) refuseBreakdown() error {
+	if q.Breakdown.dimension != "" {
+		return badRequest(errors.New("breakdown: this answer is not one that adds up over parts; filter it instead"))
+	}
+	return nil
+}
+
+// placed reports whether the filter is by what a customer may pass from and to.
+func (f Filter) placed() bool {
+	return f.Plan != "" || f.Product != "" || f.Customer != "" || f.Country != ""
 }
 
 // seriesParameters are all that the /v1/metrics endpoints know. Others are
 // refused: a filter with a spelling mistake would give a wrong figure.
 var seriesParameters = []string{"workspaceSlug", "since", "until", "interval", "timeZone",
-	"provider", "currency", "plan", "product", "customer", "country", "asOf"}
+	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
+	"attributionType", "metadata", "asOf", "breakdown", "top", "compare", "profile"}
+
+const (
+	topDefault = 20
+	topMax     = 500
+)
 
 // ParseSeriesQuery reads the parameters of a /v1/metrics endpoint. zone is that
 // of the workspace, in which days, weeks and months are counted and dates are
@@ -48,13 +86,21 @@ func ParseSeriesQuery(raw string, now time.Time, zone *time.Location, config Con
 		return SeriesQuery{}, err
 	}
 	p := parser{values: values}
-	p.only(seriesParameters)
+	return p.seriesQuery(seriesParameters, now, zone, config)
+}
+
+// seriesQuery reads the question of a series that knows the parameters.
+func (p *parser) seriesQuery(known []string, now time.Time, zone *time.Location, config Config) (SeriesQuery, error) {
+	p.only(known)
 	query := SeriesQuery{
 		WorkspaceSlug: p.slug(),
 		Zone:          p.zone(zone),
 		Interval:      Interval(p.choice("interval", texts(intervals), string(IntervalDay))),
 	}
 	query.Filter = p.filter(now, query.Zone)
+	query.Breakdown, query.Top = p.breakdown("breakdown"), p.number("top", topDefault, topMax)
+	query.Compare = Comparison(p.choice("compare", texts(comparisons), ""))
+	query.Profile = p.choice("profile", profileNames, ProfileHouse)
 	since, hasSince := p.instant("since", query.Zone, false)
 	until, hasUntil := p.instant("until", query.Zone, true)
 	if !hasUntil {
@@ -72,20 +118,33 @@ func ParseSeriesQuery(raw string, now time.Time, zone *time.Location, config Con
 	if len(p.errs) > 0 {
 		return SeriesQuery{}, errors.Join(p.errs...)
 	}
+	var err error
 	query.Edges, err = edgesOf(since, until, query.Interval, query.Zone, config.SeriesBucketsMax)
 	if err != nil {
 		p.fail("interval", "%v: at most %d", err, config.SeriesBucketsMax)
+	}
+	if previous, compared := query.previous(); compared && err == nil && previous.Edges[0].Before(beginning) {
+		p.fail("compare", "the period before begins before %d", yearMin)
 	}
 	return query, errors.Join(p.errs...)
 }
 
 // filter reads what narrows a question.
 func (p *parser) filter(now time.Time, zone *time.Location) Filter {
-	return Filter{
+	f := Filter{
 		Provider: p.provider(), Currency: p.currency(),
 		Plan: p.dimension("plan"), Product: p.dimension("product"), Customer: p.dimension("customer"),
-		Country: p.dimension("country"), AsOf: p.asOf(now, zone),
+		Country: p.dimension("country"), Message: p.dimension("message"), Offer: p.dimension("offer"),
+		Campaign: p.dimension("campaign"), Source: p.dimension("source"), Visitor: p.dimension("visitor"),
+		AttributionType: p.dimension("attributionType"), AsOf: p.asOf(now, zone),
 	}
+	if text := p.dimension("metadata"); text != "" {
+		key, value, valued := strings.Cut(text, ":")
+		if f.MetadataKey, f.MetadataValue = key, value; !valued || key == "" {
+			p.fail("metadata", "%q is not key:value", clip(text))
+		}
+	}
+	return f
 }
 
 // present is where a range ends that has no until: now, or the moment as of which the

@@ -1,22 +1,26 @@
 package analytics
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"math/big"
 	"slices"
-	"strings"
 	"time"
 
 	"revstream/ingest/revenue"
 )
 
 // MRRSeries is the body of /v1/metrics/mrr. In every bucket, to the cent and
-// exactly: mrr = opening + new + reactivation + expansion - contraction - churn + fx.
+// exactly: mrr = opening + new + reactivation + expansion - contraction - churn + transfer + fx.
 type MRRSeries struct {
 	SeriesHead
 	Series []MRRBucket `json:"series"`
+	// Breakdown is there if it was asked for. Exact values of all parts add up to those of
+	// the series.
+	Breakdown []MRRPart `json:"breakdown,omitempty"`
+	// Previous is the answer to the same question about the period that it is compared
+	// with, if it is.
+	Previous *MRRSeries `json:"previous,omitempty"`
 	// Unconverted is absent unless a currency had no exchange rate: it is then in
 	// no figure but its native ones.
 	Unconverted []UnconvertedMRR `json:"unconverted,omitempty"`
@@ -36,6 +40,16 @@ type MRRBucket struct {
 	// ActiveSubscriptions and Customers are those at the end of the bucket.
 	ActiveSubscriptions int64 `json:"activeSubscriptions"`
 	Customers           int64 `json:"customers"`
+	// Customers who came, came back and left, as often as they did, and subscriptions
+	// that became active and ceased to be.
+	NewCustomers         int64 `json:"newCustomers"`
+	ReactivatedCustomers int64 `json:"reactivatedCustomers"`
+	LostCustomers        int64 `json:"lostCustomers"`
+	NewSubscriptions     int64 `json:"newSubscriptions"`
+	EndedSubscriptions   int64 `json:"endedSubscriptions"`
+	// AverageSalePriceCents is the average MRR that a new customer begins with; null
+	// without new customers, or where some are worth what no rate is known for.
+	AverageSalePriceCents *int64 `json:"averageSalePriceCents"`
 	// ARPACents is the average MRR of a paying customer at the end; null without
 	// customers, or where some are worth what no rate is known for.
 	ARPACents *int64      `json:"arpaCents"`
@@ -52,17 +66,20 @@ type NativeMRR struct {
 // magnitudes. Cents are rounded so that they add up; Exact has the unrounded
 // values.
 type MRRFigures struct {
-	OpeningMRRCents   int64    `json:"openingMrrCents"`
-	NewCents          int64    `json:"newCents"`
-	ReactivationCents int64    `json:"reactivationCents"`
-	ExpansionCents    int64    `json:"expansionCents"`
-	ContractionCents  int64    `json:"contractionCents"`
-	ChurnCents        int64    `json:"churnCents"`
-	FXCents           int64    `json:"fxCents"`
-	MRRCents          int64    `json:"mrrCents"`
-	ARRCents          int64    `json:"arrCents"`
-	Exact             ExactMRR `json:"exact"`
-	Rates             MRRRates `json:"rates"`
+	OpeningMRRCents   int64 `json:"openingMrrCents"`
+	NewCents          int64 `json:"newCents"`
+	ReactivationCents int64 `json:"reactivationCents"`
+	ExpansionCents    int64 `json:"expansionCents"`
+	ContractionCents  int64 `json:"contractionCents"`
+	ChurnCents        int64 `json:"churnCents"`
+	// TransferCents is what came from other plans, say, less what went to them; 0 unless
+	// the figures are of some only.
+	TransferCents int64    `json:"transferCents"`
+	FXCents       int64    `json:"fxCents"`
+	MRRCents      int64    `json:"mrrCents"`
+	ARRCents      int64    `json:"arrCents"`
+	Exact         ExactMRR `json:"exact"`
+	Rates         MRRRates `json:"rates"`
 }
 
 // MRRRates are ratios of the exact values (reference/metrics.md section 2b), null of
@@ -94,6 +111,7 @@ type ExactMRR struct {
 	Expansion    string `json:"expansion"`
 	Contraction  string `json:"contraction"`
 	Churn        string `json:"churn"`
+	Transfer     string `json:"transfer"`
 	FX           string `json:"fx"`
 	MRR          string `json:"mrr"`
 }
@@ -108,35 +126,67 @@ func (s *Server) mrrSeries(ctx context.Context, request asked) (answered, error)
 		return answered{}, err
 	}
 	r := s.reading(workspace, query.Filter)
+	r.profile = profileOf(query.Profile)
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return answered{}, err
 	}
-	edges := slices.CompactFunc(append([]time.Time{beginning}, query.Edges...), time.Time.Equal)
-	rows, err := r.movements(ctx, edges, true)
+	body, err := r.mrrAnswer(ctx, &query)
 	if err != nil {
 		return r.answered(nil, complete), err
 	}
-	history := newHistory(rows, query.Edges)
-	exchange, err := r.exchange(ctx, history.needs(r.into))
-	if err != nil {
-		return r.answered(nil, complete), err
+	body.SeriesHead = query.head("mrr", workspace, complete)
+	if previous, compared := query.previous(); compared {
+		if body.Previous, err = r.mrrAnswer(ctx, &previous); err != nil {
+			return r.answered(nil, complete), err
+		}
+		body.Previous.SeriesHead = previous.head("mrr", workspace, complete)
 	}
-	body := &MRRSeries{SeriesHead: query.head("mrr", workspace, complete), Series: []MRRBucket{}}
+	return r.answered(body, complete), nil
+}
+
+// mrrAnswer is the answer but for its head.
+func (r *reading) mrrAnswer(ctx context.Context, query *SeriesQuery) (*MRRSeries, error) {
+	rows, history, exchange, err := r.mrrHistory(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	body := &MRRSeries{Series: []MRRBucket{}}
 	unknown := history.unknown(exchange)
 	for i, bucket := range query.buckets() {
 		one, err := history.bucket(i, exchange, unknown)
 		if err != nil {
-			return r.answered(nil, complete), err
+			return nil, err
 		}
 		one.Bucket = bucket
 		body.Series = append(body.Series, one)
 	}
 	last := history.balances[len(history.balances)-1]
-	for _, currency := range slices.Sorted(maps.Keys(unknown)) {
+	for _, currency := range sortedKeys(unknown) {
 		body.Unconverted = append(body.Unconverted, UnconvertedMRR{currency, revenue.RoundMRR(last.mrr[currency])})
 	}
-	return r.answered(body, complete), nil
+	if query.Breakdown.dimension != "" {
+		body.Breakdown, err = r.mrrParts(ctx, query, rows, exchange, unknown)
+	}
+	return body, err
+}
+
+// mrrHistory reads the balances and movements of a question, and the rates for them.
+func (r *reading) mrrHistory(ctx context.Context, query *SeriesQuery) ([]movementRow, *history, *exchange, error) {
+	r.by = query.Breakdown
+	edges := slices.CompactFunc(append([]time.Time{beginning}, query.Edges...), time.Time.Equal)
+	rows, err := r.movements(ctx, edges, true)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	history := newHistory(rows, query.Edges)
+	if r.placed() {
+		if err := r.countPaying(ctx, query.Edges, &history); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	exchange, err := r.exchange(ctx, history.needs(r.into))
+	return rows, &history, exchange, err
 }
 
 // history is the balance at every edge, and the movements between.
@@ -204,15 +254,16 @@ func (h *history) unknown(x *exchange) map[string]bool {
 func (h *history) bucket(i int, x *exchange, unknown map[string]bool) (MRRBucket, error) {
 	opening, closing := h.balances[i], h.balances[i+1]
 	bucket := MRRBucket{ActiveSubscriptions: closing.subscriptions, Customers: closing.customers, Native: []NativeMRR{}}
+	bucket.count(h.movements[i])
 	var err error
 	if bucket.MRRFigures, err = mrrFigures(opening, closing, h.movements[i], x, func(currency string) bool {
 		return !unknown[currency]
 	}); err != nil {
 		return bucket, err
 	}
-	if len(unknown) == 0 && closing.customers > 0 {
-		average := quotient(big.NewInt(bucket.MRRCents), big.NewInt(1), big.NewInt(closing.customers)).Int64()
-		bucket.ARPACents = &average
+	if len(unknown) == 0 {
+		bucket.ARPACents = average(bucket.MRRCents, closing.customers)
+		bucket.AverageSalePriceCents = average(bucket.NewCents, bucket.NewCustomers)
 	}
 	for _, currency := range slices.Sorted(maps.Keys(closing.mrr)) {
 		native := NativeMRR{Currency: currency}
@@ -226,85 +277,30 @@ func (h *history) bucket(i int, x *exchange, unknown map[string]bool) (MRRBucket
 	return bucket, nil
 }
 
-// mrrFigures values two balances and the movements between them in one currency.
-// What the movements do not explain is the change of the rates: fx.
-func mrrFigures(opening, closing balance, rows []movementRow, x *exchange, included func(string) bool) (MRRFigures, error) {
-	value := func(b balance) *big.Int {
-		t := x.totals(1)
-		for currency, mrr := range b.mrr {
-			if included(currency) {
-				t.add(currency, b.rateDay(), []int64{mrr})
-			}
-		}
-		return t.unscaled(0)
-	}
-	moves := x.totals(int(movementCount))
+// count adds up who came and left.
+func (b *MRRBucket) count(rows []movementRow) {
 	for i := range rows {
-		if included(rows[i].Currency) {
-			moves.add(rows[i].Currency, rows[i].Day, rows[i].amounts())
+		row := &rows[i]
+		switch revenue.EntryKind(row.Kind) {
+		case revenue.EntryNew:
+			b.NewCustomers += row.Customers
+		case revenue.EntryReactivation:
+			b.ReactivatedCustomers += row.Customers
+		case revenue.EntryChurn:
+			b.LostCustomers -= row.Customers
+		case revenue.EntryActive:
+			b.NewSubscriptions += row.Subscriptions
+		case revenue.EntryInactive:
+			b.EndedSubscriptions -= row.Subscriptions
 		}
 	}
-	before, after := value(opening), value(closing)
-	parts := make([]*big.Int, movementCount+1)
-	fx := new(big.Int).Sub(after, before)
-	for i := range int(movementCount) {
-		parts[i] = moves.unscaled(i)
-		fx.Sub(fx, parts[i])
-	}
-	parts[movementCount] = fx
-	return publish(before, after, parts)
 }
 
-// mrrUnit is how many units of the exact values a minor unit has.
-var mrrUnit = new(big.Int).Mul(exactScale, big.NewInt(revenue.MRRScale))
-
-// publish rounds the balances to minor units, halves away from zero, and the
-// movements to whole minor units that add up to the difference of the rounded
-// balances: each is its exact value rounded down or up, those with the greatest
-// remainders up.
-func publish(before, after *big.Int, parts []*big.Int) (MRRFigures, error) {
-	one := big.NewInt(1)
-	opening, closing := quotient(before, one, mrrUnit), quotient(after, one, mrrUnit)
-	left := new(big.Int).Sub(closing, opening)
-	whole, remainders := make([]*big.Int, len(parts)), make([]*big.Int, len(parts))
-	byRemainder := make([]int, len(parts))
-	for i, part := range parts {
-		whole[i], remainders[i] = new(big.Int).DivMod(part, mrrUnit, new(big.Int))
-		left.Sub(left, whole[i])
-		byRemainder[i] = i
+// average is an amount by number, rounded, or null of nothing.
+func average(amount, number int64) *int64 {
+	if number <= 0 {
+		return nil
 	}
-	slices.SortFunc(byRemainder, func(a, b int) int {
-		return cmp.Or(remainders[b].Cmp(remainders[a]), cmp.Compare(a, b))
-	})
-	for _, i := range byRemainder {
-		if left.Sign() > 0 {
-			whole[i].Add(whole[i], one)
-			left.Sub(left, one)
-		}
-	}
-	for _, value := range append([]*big.Int{opening, closing, new(big.Int).Mul(closing, big.NewInt(12))}, whole...) {
-		if !value.IsInt64() {
-			return MRRFigures{}, errAmountRange
-		}
-	}
-	minus := func(value *big.Int) *big.Int { return new(big.Int).Neg(value) }
-	return MRRFigures{
-		OpeningMRRCents: opening.Int64(), MRRCents: closing.Int64(), ARRCents: 12 * closing.Int64(),
-		NewCents: whole[movementNew].Int64(), ReactivationCents: whole[movementReactivation].Int64(),
-		ExpansionCents: whole[movementExpansion].Int64(), ContractionCents: -whole[movementContraction].Int64(),
-		ChurnCents: -whole[movementChurn].Int64(), FXCents: whole[movementCount].Int64(),
-		Exact: ExactMRR{
-			OpeningMRR: decimalText(before), MRR: decimalText(after), New: decimalText(parts[movementNew]),
-			Reactivation: decimalText(parts[movementReactivation]), Expansion: decimalText(parts[movementExpansion]),
-			Contraction: decimalText(minus(parts[movementContraction])), Churn: decimalText(minus(parts[movementChurn])),
-			FX: decimalText(parts[movementCount]),
-		},
-		Rates: mrrRates(before, parts),
-	}, nil
-}
-
-// decimalText writes an exact value in minor units, without trailing zeros.
-func decimalText(value *big.Int) string {
-	text := new(big.Rat).SetFrac(value, mrrUnit).FloatString(exactDecimals + 4)
-	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+	value := quotient(big.NewInt(amount), big.NewInt(1), big.NewInt(number)).Int64()
+	return &value
 }

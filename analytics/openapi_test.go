@@ -81,6 +81,15 @@ func TestOpenAPIHasTheParameters(t *testing.T) {
 	if !slices.Equal(series, seriesParameters) {
 		t.Errorf("parameters of series: %v", series)
 	}
+	for path, known := range map[string][]string{PathCohorts: append(slices.Clone(seriesParameters), "basis"), PathTables: tableParameters} {
+		var names []string
+		for _, parameter := range document.Paths.Find(path).Get.Parameters {
+			names = append(names, parameter.Value.Name)
+		}
+		if !slices.Equal(names, known) {
+			t.Errorf("parameters of %s: %v", path, names)
+		}
+	}
 	var explain []string
 	for _, parameter := range document.Paths.Find(PathExplain).Get.Parameters {
 		explain = append(explain, parameter.Value.Name)
@@ -119,6 +128,13 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 		"/v1/metrics/mrr?" + range2026 + "&asOf=2026-02-03", "/revenue?" + range2026 + "&asOf=2026-02-03",
 		"/v1/explain?workspaceSlug=acme&figure=mrrCents&limit=2", "/v1/explain?" + range2026 + "&figure=refundCents&asOf=2026-03-01&changedSince=2026-02-01",
 		"/v1/metrics/retention?" + range2026 + "&interval=week", "/v1/metrics/retention?" + range2026 + "&plan=x",
+		"/v1/metrics/mrr?" + range2026 + "&interval=month&breakdown=plan&compare=previous&profile=stripe&top=1",
+		"/v1/metrics/revenue?" + range2026 + "&interval=month&breakdown=campaign&compare=year", "/v1/metrics/refunds?" + range2026 + "&breakdown=luck",
+		"/v1/metrics/retention?" + range2026 + "&interval=month&profile=chartmogul&compare=previous",
+		"/v1/metrics/cohorts?" + range2026 + "&interval=month", "/v1/metrics/cohorts?" + range2026 + "&interval=month&basis=relative",
+		"/v1/metrics/cohorts?" + range2026 + "&basis=moon", "/v1/metrics/trials?" + range2026 + "&interval=month&basis=ended",
+		"/v1/metrics/churn?" + range2026 + "&interval=month", "/v1/metrics/committed?" + range2026 + "&interval=month",
+		"/v1/tables?" + range2026 + "&by=plan&limit=1", "/v1/tables?" + range2026 + "&by=campaign&asOf=2026-03-01", "/v1/tables?workspaceSlug=acme",
 		"/v1/explain?workspaceSlug=acme&figure=refundRate", "/v1/explain?workspaceSlug=acme&figure=luck",
 	} {
 		request := httptest.NewRequest(http.MethodGet, target, nil)

@@ -20,12 +20,17 @@ var sqlFiles embed.FS
 // What cannot be bound is chosen from fixed lists when they are loaded.
 type questions struct {
 	progress, rates, explain, explained, retention string
+	committed, trials                              string
+	// cohorts are by calendar or, relative, by each customer's own time.
+	cohorts map[bool]string
 	// items are those of an entry as it is believed now, or as of a moment.
 	items     map[bool]string
 	cancelled map[cancelledChoice]string
 	// flows, locate and movements are there for every choice of parts.
 	flows, locate, movements map[parts]string
-	pages                    map[pageChoice]string
+	// paying customers are counted from the entries, by any dimension.
+	paying map[parts]string
+	pages  map[pageChoice]string
 }
 
 // parts are the sources that a divided range needs, and whether flows come with
@@ -35,6 +40,10 @@ type parts struct {
 	Months, Days, Hours, Entries bool
 	Deductions                   bool
 	Whole                        bool
+	// By is the dimension that the answer is broken down by, if it is, and Terms that
+	// movements are told apart by their billing interval.
+	By    string
+	Terms bool
 }
 
 // cancelledChoice is whether there is a second period, and Whole as in parts.
@@ -59,6 +68,18 @@ func allParts() []parts {
 		all = append(all, p)
 	}
 	return append(all, parts{Hours: true}, parts{Hours: true, Entries: true}, wholeEntries)
+}
+
+// brokenDown are the parts, and those of answers that are broken down.
+func brokenDown(all []parts) []parts {
+	for name, dimension := range dimensions {
+		for _, p := range allParts() {
+			if p.By = name; dimension.rollups || p.Whole {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
 }
 
 // order is how items are sorted.
@@ -88,9 +109,12 @@ func loadQuestions() (*questions, error) {
 	q := &questions{
 		progress: complete("progress", nil), rates: complete("rates", nil),
 		explain: complete("explain", nil), explained: complete("explained", nil),
-		retention: complete("retention", nil),
-		items:     map[bool]string{}, cancelled: map[cancelledChoice]string{},
-		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{}, pages: map[pageChoice]string{},
+		retention: complete("retention", parts{}),
+		committed: complete("committed", nil), trials: complete("trials", nil),
+		cohorts: map[bool]string{false: complete("cohorts", parts{}), true: complete("aged", parts{})},
+		items:   map[bool]string{}, cancelled: map[cancelledChoice]string{},
+		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{},
+		paying: map[parts]string{}, pages: map[pageChoice]string{},
 	}
 	for _, whole := range []bool{false, true} {
 		q.items[whole] = complete("items", parts{Whole: whole})
@@ -106,10 +130,20 @@ func loadQuestions() (*questions, error) {
 			}
 		}
 	}
-	for _, p := range allParts() {
-		q.flows[p], q.locate[p], q.movements[p] = complete("flows", p), complete("locate", p), complete("movements", p)
-		p.Deductions = true
+	for _, p := range brokenDown(allParts()) {
 		q.flows[p] = complete("flows", p)
+		if p.By == "" {
+			q.locate[p] = complete("locate", p)
+		}
+		if p.By == "" || dimensions[p.By].ofMRR {
+			q.movements[p], q.paying[p] = complete("movements", p), complete("paying", p)
+		}
+		deductions, terms := p, p
+		deductions.Deductions = true
+		q.flows[deductions] = complete("flows", deductions)
+		if terms.Terms = p.Whole; p.Whole {
+			q.movements[terms] = complete("movements", terms)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("completing questions: %w", err)
@@ -137,24 +171,31 @@ type reading struct {
 	questions *questions
 	workspace string
 	Filter
+	by       breakdown
+	profile  profile
 	into     string // the currency of the answer
 	rowsRead atomic.Uint64
 }
 
 // whole reports that the rollups cannot answer, so that the entries have to.
-func (r *reading) whole() bool { return !r.inRollups() }
+func (r *reading) whole() bool {
+	return !r.inRollups() || r.profile.weighs() || r.by.dimension != "" && !dimensions[r.by.dimension].rollups
+}
 
 // parts are where to read a divided range from.
 func (r *reading) parts(c cuts) parts {
-	if r.whole() {
-		return wholeEntries
+	p := wholeEntries
+	if !r.whole() {
+		p = c.parts()
 	}
-	return c.parts()
+	p.By = r.by.dimension
+	return p
 }
 
 // answered is an answer to the question, and what it cost.
 func (r *reading) answered(body any, complete time.Time) answered {
-	return answered{body: body, completeThrough: complete, rowsRead: r.rowsRead.Load(), asOf: r.AsOf}
+	return answered{body: body, completeThrough: complete, rowsRead: r.rowsRead.Load(), asOf: r.AsOf,
+		definition: r.profile.version()}
 }
 
 // ask puts one question. Its values are those of the reading and the given ones.
@@ -171,7 +212,8 @@ func ask[T any](ctx context.Context, r *reading, what, sql string, values ...cli
 func (r *reading) whose(values ...clickhouse.Named) []clickhouse.Named {
 	values = append(values,
 		clickhouse.Named{Name: "workspace", Value: r.workspace},
-		clickhouse.Named{Name: "provider", Value: r.Provider})
+		clickhouse.Named{Name: "provider", Value: r.Provider},
+		clickhouse.Named{Name: "breakdown_key", Value: r.by.key})
 	if r.whole() {
 		values = append(values, r.chosen()...)
 	}
@@ -186,6 +228,10 @@ func (r *reading) chosen() []clickhouse.Named {
 	return []clickhouse.Named{
 		{Name: "as_of", Value: r.knownUntil()}, {Name: "plan", Value: r.Plan}, {Name: "product", Value: r.Product},
 		{Name: "customer", Value: r.Customer}, {Name: "country", Value: r.Country},
+		{Name: "message", Value: r.Message}, {Name: "offer", Value: r.Offer}, {Name: "campaign", Value: r.Campaign},
+		{Name: "source", Value: r.Source}, {Name: "visitor", Value: r.Visitor},
+		{Name: "attribution_type", Value: r.AttributionType},
+		{Name: "metadata_key", Value: r.MetadataKey}, {Name: "metadata_value", Value: r.MetadataValue},
 	}
 }
 

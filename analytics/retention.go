@@ -1,14 +1,13 @@
 package analytics
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math/big"
 	"slices"
 	"time"
 
-	"revstream/clickhouse"
 	"revstream/ingest/revenue"
 )
 
@@ -20,6 +19,8 @@ type RetentionSeries struct {
 	// Unconverted are the currencies that had no exchange rate at the beginning of some
 	// bucket, and are in no figure but native ones.
 	Unconverted []string `json:"unconverted,omitempty"`
+	// Previous is the answer about the period that it is compared with, if it is.
+	Previous *RetentionSeries `json:"previous,omitempty"`
 }
 
 // RetentionBucket is a bucket with its figures in the currency of the answer, and
@@ -47,8 +48,12 @@ type RetentionFigures struct {
 	ClosingMRRCents  int64 `json:"closingMrrCents"`
 	// OpeningCustomers were worth something at the beginning, ChurnedCustomers of them
 	// nothing at the end.
-	OpeningCustomers      int64        `json:"openingCustomers"`
-	ChurnedCustomers      int64        `json:"churnedCustomers"`
+	OpeningCustomers int64 `json:"openingCustomers"`
+	ChurnedCustomers int64 `json:"churnedCustomers"`
+	// ARPACents is the average MRR of a customer at the beginning, and LTVCents that over
+	// the rate at which customers leave; null of nobody.
+	ARPACents             *int64       `json:"arpaCents"`
+	LTVCents              *int64       `json:"ltvCents"`
 	GrossRevenueRetention *Thousandths `json:"grossRevenueRetention"`
 	NetRevenueRetention   *Thousandths `json:"netRevenueRetention"`
 	CustomerChurnRate     *Thousandths `json:"customerChurnRate"`
@@ -74,20 +79,37 @@ func (s *Server) retentionSeries(ctx context.Context, request asked) (answered, 
 	if err != nil {
 		return answered{}, err
 	}
-	if err := query.refuseWhatMoves(); err != nil {
+	if err := cmp.Or(query.refuseWhatMoves(), query.refuseBreakdown()); err != nil {
 		return answered{}, err
 	}
 	if len(query.Edges)-1 > retentionBucketsMax {
 		return answered{}, badRequest(fmt.Errorf("interval: %w: at most %d", errBucketsMax, retentionBucketsMax))
 	}
 	r := s.reading(workspace, query.Filter)
+	r.profile = profileOf(query.Profile)
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return r.answered(nil, complete), err
 	}
-	rows, err := r.retention(ctx, query.Edges)
+	body, err := r.retentionAnswer(ctx, &query)
 	if err != nil {
 		return r.answered(nil, complete), err
+	}
+	body.SeriesHead = query.head("retention", workspace, complete)
+	if previous, compared := query.previous(); compared {
+		if body.Previous, err = r.retentionAnswer(ctx, &previous); err != nil {
+			return r.answered(nil, complete), err
+		}
+		body.Previous.SeriesHead = previous.head("retention", workspace, complete)
+	}
+	return r.answered(body, complete), nil
+}
+
+// retentionAnswer is the answer but for its head.
+func (r *reading) retentionAnswer(ctx context.Context, query *SeriesQuery) (*RetentionSeries, error) {
+	rows, err := r.retention(ctx, query.Edges)
+	if err != nil {
+		return nil, err
 	}
 	var needs rateNeeds
 	for i := range rows {
@@ -95,9 +117,9 @@ func (s *Server) retentionSeries(ctx context.Context, request asked) (answered, 
 	}
 	exchange, err := r.exchange(ctx, needs)
 	if err != nil {
-		return r.answered(nil, complete), err
+		return nil, err
 	}
-	body := &RetentionSeries{SeriesHead: query.head("retention", workspace, complete), Series: []RetentionBucket{}}
+	body := &RetentionSeries{Series: []RetentionBucket{}}
 	known := slices.Clone(rows)
 	known = slices.DeleteFunc(known, func(row retentionRow) bool {
 		missing := exchange.rate(row.Currency, row.rateDay()) == nil
@@ -109,36 +131,46 @@ func (s *Server) retentionSeries(ctx context.Context, request asked) (answered, 
 	for i, bucket := range query.buckets() {
 		one, err := retentionBucket(within(rows, query.Edges[i]), within(known, query.Edges[i]), exchange)
 		if err != nil {
-			return r.answered(nil, complete), err
+			return nil, err
 		}
 		one.Bucket = bucket
 		body.Series = append(body.Series, one)
 	}
-	return r.answered(body, complete), nil
+	return body, r.follow(ctx, query, body.Series)
 }
 
-// refuseWhatMoves refuses filters by what a movement of MRR passes from and to: a
-// customer who changes the plan is worth something of neither by movements alone.
-func (f Filter) refuseWhatMoves() error {
-	if f.Plan != "" || f.Product != "" {
-		return badRequest(errors.New("plan, product: MRR moves by customer, and a customer may pass from one to another; " +
-			"these filters are for revenue and refunds"))
+// follow works out the rates of buckets by the profile, where it has others.
+func (r *reading) follow(ctx context.Context, query *SeriesQuery, buckets []RetentionBucket) error {
+	if r.profile.retention == nil {
+		return nil
+	}
+	_, history, exchange, err := r.mrrHistory(ctx, query)
+	if err != nil {
+		return err
+	}
+	unknown := history.unknown(exchange)
+	for i := range buckets {
+		moved, err := history.bucket(i, exchange, unknown)
+		if err != nil {
+			return err
+		}
+		r.profile.retention(&buckets[i].RetentionFigures, &moved)
+	}
+	r.profile.lifetimes(buckets)
+	return nil
+}
+
+// refuseWhatMoves refuses what MRR does not add up by.
+func (q *SeriesQuery) refuseWhatMoves() error {
+	if by := q.Breakdown.dimension; !q.ofMRR() || by != "" && !dimensions[by].ofMRR {
+		return errNotOfMRR
 	}
 	return nil
 }
 
 // retention reads what became of customers between the edges.
 func (r *reading) retention(ctx context.Context, edges []time.Time) ([]retentionRow, error) {
-	// What moved before the first edge is a bucket of its own.
-	micros := []int64{timeMin.UnixMicro()}
-	for _, edge := range edges {
-		micros = append(micros, edge.UnixMicro())
-	}
-	values := append([]clickhouse.Named{
-		{Name: "workspace", Value: r.workspace}, {Name: "provider", Value: r.Provider}, {Name: "currency", Value: r.Currency},
-		{Name: "until", Value: edges[len(edges)-1]}, {Name: "edges", Value: micros},
-	}, r.chosen()...)
-	return ask[retentionRow](ctx, r, "retention", r.questions.retention, values...)
+	return ask[retentionRow](ctx, r, "retention", r.questions.retention, r.balanced(edges)...)
 }
 
 // rateDay is the day whose rates value the row: that of the last instant before.
@@ -187,6 +219,8 @@ func retentionFigures(rows []retentionRow, x *exchange) (RetentionFigures, error
 	figures.GrossRevenueRetention = exactRatio(sums.unscaled(1), sums.unscaled(0))
 	figures.NetRevenueRetention = exactRatio(sums.unscaled(2), sums.unscaled(0))
 	figures.CustomerChurnRate = ratio(figures.ChurnedCustomers, figures.OpeningCustomers)
+	figures.ARPACents = average(figures.OpeningMRRCents, figures.OpeningCustomers)
+	figures.LTVCents = average(figures.OpeningMRRCents, figures.ChurnedCustomers)
 	return figures, nil
 }
 

@@ -55,12 +55,12 @@ func TestRandomRetention(t *testing.T) {
 	if lost == 0 {
 		t.Error("nobody left: the test shows little")
 	}
-	for _, parameters := range []string{"&plan=gold", "&product=x", "&interval=day&since=2026-01-01&until=2026-06-01"} {
+	for _, parameters := range []string{"&campaign=spring", "&breakdown=plan", "&interval=day&since=2026-01-01&until=2026-06-01"} {
 		if response := f.ask(PathRetention, "workspaceSlug=acme"+parameters); response.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %d", parameters, response.StatusCode)
 		}
 	}
-	for path, parameters := range map[string]string{PathMetricsMRR: "plan=gold", PathExplain: "figure=mrrCents&product=x"} {
+	for path, parameters := range map[string]string{PathMetricsMRR: "campaign=spring", PathExplain: "figure=mrrCents&metadata=tier:gold", PathCommitted: "breakdown=plan"} {
 		if response := f.ask(path, "workspaceSlug=acme&"+parameters); response.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s?%s: %d", path, parameters, response.StatusCode)
 		}

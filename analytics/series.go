@@ -22,6 +22,8 @@ type SeriesHead struct {
 	// Currency is that of all amounts but native ones.
 	Currency          string `json:"currency"`
 	DefinitionVersion string `json:"definitionVersion"`
+	// Breakdown is what the answer is broken down by, if it is.
+	Breakdown string `json:"breakdownBy,omitempty"`
 	// CompleteThrough is the instant before which everything accepted is in the
 	// answer; null if nothing has been stored yet.
 	CompleteThrough *string `json:"completeThrough"`
@@ -47,6 +49,11 @@ type FlowSeries[T any] struct {
 	Series []FlowBucket[T] `json:"series"`
 	// Unconverted is absent unless a currency had no exchange rate.
 	Unconverted []Unconverted `json:"unconverted,omitempty"`
+	// Breakdown is there if it was asked for; its parts add up to the series.
+	Breakdown []FlowPart[T] `json:"breakdown,omitempty"`
+	// Previous is the answer to the same question about the period that it is compared
+	// with, if it is.
+	Previous *FlowSeries[T] `json:"previous,omitempty"`
 }
 
 // FlowBucket is a bucket with its figures.
@@ -196,27 +203,44 @@ func flowSeries[T any](ctx context.Context, s *Server, request asked, metric str
 	if err != nil {
 		return answered{}, err
 	}
-	rows, err := r.flows(ctx, query.Edges, false, true)
-	if err != nil {
-		return r.answered(nil, complete), err
-	}
-	var needs rateNeeds
-	for i := range rows {
-		needs.add(r.into, rows[i].currency, rows[i].day)
-	}
-	exchange, err := r.exchange(ctx, needs)
-	if err != nil {
-		return r.answered(nil, complete), err
-	}
-	body, err := flowAnswer(query, rows, exchange, figures)
+	body, err := readFlowAnswer(ctx, r, &query, figures)
 	if err != nil {
 		return r.answered(nil, complete), err
 	}
 	body.SeriesHead = query.head(metric, workspace, complete)
+	if previous, compared := query.previous(); compared {
+		if body.Previous, err = readFlowAnswer(ctx, r, &previous, figures); err != nil {
+			return r.answered(nil, complete), err
+		}
+		body.Previous.SeriesHead = previous.head(metric, workspace, complete)
+	}
 	return r.answered(body, complete), nil
 }
 
-func flowAnswer[T any](query SeriesQuery, rows []flowRow, x *exchange, figures func(*moved, []int64) T) (*FlowSeries[T], error) {
+// readFlowAnswer is the answer but for its head.
+func readFlowAnswer[T any](ctx context.Context, r *reading, query *SeriesQuery, figures func(*moved, []int64) T) (*FlowSeries[T], error) {
+	r.by = query.Breakdown
+	rows, err := r.flows(ctx, query.Edges, false, true)
+	if err != nil {
+		return nil, err
+	}
+	exchange, err := r.flowExchange(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	return flowAnswer(query, rows, exchange, figures)
+}
+
+// flowExchange reads the rates that the rows need.
+func (r *reading) flowExchange(ctx context.Context, rows []flowRow) (*exchange, error) {
+	var needs rateNeeds
+	for i := range rows {
+		needs.add(r.into, rows[i].currency, rows[i].day)
+	}
+	return r.exchange(ctx, needs)
+}
+
+func flowAnswer[T any](query *SeriesQuery, rows []flowRow, x *exchange, figures func(*moved, []int64) T) (*FlowSeries[T], error) {
 	answer := &FlowSeries[T]{Series: []FlowBucket[T]{}}
 	var err error
 	var all *moved
@@ -224,6 +248,11 @@ func flowAnswer[T any](query SeriesQuery, rows []flowRow, x *exchange, figures f
 		return nil, err
 	}
 	answer.Unconverted = unconverted(all.totals, x.totals(1))
+	if query.Breakdown.dimension != "" {
+		if answer.Breakdown, err = flowParts(query, rows, x, figures); err != nil {
+			return nil, err
+		}
+	}
 	for i, bucket := range query.buckets() {
 		var within []flowRow
 		within, rows = splitBefore(rows, query.Edges[i+1], func(row *flowRow) int64 { return row.bucket })
@@ -279,7 +308,10 @@ func (q *SeriesQuery) head(metric string, workspace control.Workspace, complete 
 	head := SeriesHead{
 		Metric: metric, WorkspaceSlug: workspace.Slug, Interval: string(q.Interval), TimeZone: q.Zone.String(),
 		Since: q.instant(q.Edges[0]), Until: q.instant(q.Edges[len(q.Edges)-1]),
-		Currency: workspace.Currency, DefinitionVersion: DefinitionVersion,
+		Currency: workspace.Currency, DefinitionVersion: profileOf(q.Profile).version(),
+	}
+	if q.Breakdown.dimension != "" {
+		head.Breakdown = q.Breakdown.String()
 	}
 	if !complete.IsZero() {
 		text := complete.Format(time.RFC3339Nano)

@@ -213,14 +213,14 @@ func TestMRRMovements(t *testing.T) {
 	want := []MRRFigures{
 		// The third of a cent is two thirds of a dollar's, and rounded up with the balance.
 		{NewCents: 2001, ExpansionCents: 1000, MRRCents: 3001, ARRCents: 36012,
-			Exact: ExactMRR{"0", "2000.6666", "0", "1000", "0", "0", "0", "3000.6666"}},
+			Exact: ExactMRR{"0", "2000.6666", "0", "1000", "0", "0", "0", "0", "3000.6666"}},
 		// From two thirds to two cents by the rate alone.
 		{OpeningMRRCents: 3001, ContractionCents: 2000, ChurnCents: 1000, FXCents: 1, MRRCents: 2, ARRCents: 24,
-			Exact: ExactMRR{"3000.6666", "0", "0", "0", "2000", "1000", "1.3332", "1.9998"},
+			Exact: ExactMRR{"3000.6666", "0", "0", "0", "2000", "1000", "0", "1.3332", "1.9998"},
 			// 3000 of 3000.6666 were lost, and nothing was won.
 			Rates: MRRRates{thousandths(1000), thousandths(1000), thousandths(0)}},
 		{OpeningMRRCents: 2, ReactivationCents: 1500, MRRCents: 1502, ARRCents: 18024,
-			Exact: ExactMRR{"1.9998", "0", "1500", "0", "0", "0", "0", "1501.9998"},
+			Exact: ExactMRR{"1.9998", "0", "1500", "0", "0", "0", "0", "0", "1501.9998"},
 			// 1500 came back, of 1.9998.
 			Rates: MRRRates{thousandths(0), thousandths(-750075), nil}},
 	}

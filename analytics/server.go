@@ -91,6 +91,11 @@ const (
 	PathMetricsRevenue = "/v1/metrics/revenue"
 	PathExplain        = "/v1/explain"
 	PathRetention      = "/v1/metrics/retention"
+	PathCohorts        = "/v1/metrics/cohorts"
+	PathTrials         = "/v1/metrics/trials"
+	PathChurn          = "/v1/metrics/churn"
+	PathCommitted      = "/v1/metrics/committed"
+	PathTables         = "/v1/tables"
 )
 
 // Headers of the answers.
@@ -118,6 +123,11 @@ func (s *Server) Routes(app fiber.Router) {
 		PathMetricsRevenue: s.revenueSeries,
 		PathExplain:        s.explain,
 		PathRetention:      s.retentionSeries,
+		PathCohorts:        s.cohorts,
+		PathTrials:         s.trials,
+		PathChurn:          s.churn,
+		PathCommitted:      s.committed,
+		PathTables:         s.table,
 	} {
 		app.Get(path, s.handler(path, answer))
 		app.All(path, func(c *fiber.Ctx) error {
@@ -140,6 +150,8 @@ type answered struct {
 	completeThrough time.Time
 	rowsRead        uint64
 	asOf            time.Time
+	// definition names the definitions that the figures follow.
+	definition string
 }
 
 type answerer func(ctx context.Context, request asked) (answered, error)
@@ -151,7 +163,7 @@ func (s *Server) handler(endpoint string, answer answerer) fiber.Handler {
 		answer, err := s.admit(c, answer)
 		if err == nil {
 			c.Set(HeaderRowsRead, strconv.FormatUint(answer.rowsRead, 10))
-			c.Set(HeaderDefinitionVersion, DefinitionVersion)
+			c.Set(HeaderDefinitionVersion, answer.definition)
 			c.Set(fiber.HeaderCacheControl, "private, no-store")
 			if !answer.completeThrough.IsZero() {
 				c.Set(HeaderCompleteThrough, answer.completeThrough.Format(time.RFC3339Nano))

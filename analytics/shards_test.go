@@ -74,6 +74,8 @@ func randomQuestions(random *rand.Rand) map[string]string {
 		PathExplain:    within + "&figure=" + pick("mrrCents", "refundCents"),
 		PathMetricsMRR: series, PathMetricsRefunds: series, PathMetricsRevenue: series,
 		PathRetention: "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31",
+		PathCohorts:   "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31&basis=" + pick("calendar", "relative"),
+		PathTrials:    series, PathChurn: series, PathCommitted: series, PathTables: within + "&by=" + pick("currency", "customer", "kind"),
 	}
 }
 

@@ -104,6 +104,9 @@ func (t *totals) all() ([]int64, error) {
 // missingCurrencies are those that were left out, in alphabetical order.
 func (t *totals) missingCurrencies() []string { return slices.Sorted(maps.Keys(t.missing)) }
 
+// sortedKeys are those of a set, or nil of an empty one.
+func sortedKeys(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
+
 // shiftBetween is 10 to the power of the difference in decimals of two currencies
 // plus three, which makes it a whole number: currencies have none to three.
 func shiftBetween(from, to string) *big.Int {

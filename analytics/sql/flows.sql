@@ -8,7 +8,7 @@
 -- day whose exchange rate applies. Amounts in the currency of the answer (`into`) need
 -- no rate, so their days and months are added up here unless by_day asks for days;
 -- nor do lifecycle entries, which have none.
-SELECT bucket, currency, rate_day, kind, recurring,
+SELECT bucket, currency, rate_day, kind, recurring,[[if .By]] part, claim,[[end]]
     sum(f.entries) AS entries, sum(f.positive) AS positive, sum(f.amount) AS amount
     [[- if .Deductions]], sum(f.tax) AS tax, sum(f.fee) AS fee, sum(f.discount) AS discount[[end]]
 FROM
@@ -17,7 +17,7 @@ FROM
     SELECT
         roundDown(toInt64(m.month) * 86400000000, {edges:Array(Int64)}) AS bucket,
         toDate(0) AS rate_day,
-        m.currency, m.kind, m.recurring, m.entries, m.positive, m.amount
+        m.currency, m.kind, m.recurring,[[if .By]] [[.Part "m"]],[[end]] m.entries, m.positive, m.amount
         [[- if .Deductions]], m.tax, m.fee, m.discount[[end]]
     FROM revenue_monthly AS m
     WHERE m.workspace = {workspace:String} AND m.live AND m.currency = {into:String}
@@ -31,7 +31,7 @@ FROM
     SELECT
         roundDown(toInt64(d.day) * 86400000000, {edges:Array(Int64)}) AS bucket,
         if(NOT {by_day:Bool} AND (d.currency = {into:String} OR d.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), d.day) AS rate_day,
-        d.currency, d.kind, d.recurring, d.entries, d.positive, d.amount
+        d.currency, d.kind, d.recurring,[[if .By]] [[.Part "d"]],[[end]] d.entries, d.positive, d.amount
         [[- if .Deductions]], d.tax, d.fee, d.discount[[end]]
     FROM revenue_daily AS d
     WHERE d.workspace = {workspace:String} AND d.live
@@ -50,7 +50,7 @@ FROM
     SELECT
         roundDown(toInt64(toUnixTimestamp(h.hour)) * 1000000, {edges:Array(Int64)}) AS bucket,
         if(NOT {by_day:Bool} AND (h.currency = {into:String} OR h.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), toDate(h.hour)) AS rate_day,
-        h.currency, h.kind, h.recurring, h.entries, h.positive, h.amount
+        h.currency, h.kind, h.recurring,[[if .By]] [[.Part "h"]],[[end]] h.entries, h.positive, h.amount
         [[- if .Deductions]], h.tax, h.fee, h.discount[[end]]
     FROM revenue_hourly AS h
     WHERE h.workspace = {workspace:String} AND h.live
@@ -67,7 +67,7 @@ FROM
     SELECT
         roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)}) AS bucket,
         if(NOT {by_day:Bool} AND (e.currency = {into:String} OR e.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), toDate(e.occurred_at)) AS rate_day,
-        e.currency, e.kind, e.recurring, e.sign AS entries, e.sign * (e.amount > 0) AS positive,
+        e.currency, e.kind, e.recurring,[[if .By]] [[.Part "e"]],[[end]] e.sign AS entries, e.sign * (e.amount > 0) AS positive,
         e.sign * e.amount AS amount
         [[- if .Deductions]], e.sign * e.tax AS tax, e.sign * e.fee AS fee, e.sign * e.discount AS discount[[end]]
     FROM entries AS e
@@ -84,4 +84,4 @@ FROM
         AND ({currency:String} = '' OR e.currency = {currency:String})
 [[- end]]
 ) AS f
-GROUP BY bucket, currency, rate_day, kind, recurring
+GROUP BY bucket, currency, rate_day, kind, recurring[[if .By]], part, claim[[end]]

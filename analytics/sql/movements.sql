@@ -5,8 +5,9 @@
 --
 -- MRR is in 1/10,000 minor units and signed as in the ledger: contraction and
 -- churn are negative. rate_day is the day whose exchange rate applies, where
--- by_day asks for it (see flows.sql).
-SELECT bucket, currency, rate_day, kind, sum(m.mrr) AS mrr, sum(m.subscriptions) AS subscriptions,
+-- by_day asks for it (see flows.sql). term is the billing interval, for profiles that
+-- weigh weeks and days otherwise.
+SELECT bucket, currency, rate_day, kind,[[if .By]] part, claim,[[end]][[if .Terms]] term,[[end]] sum(m.mrr) AS mrr, sum(m.subscriptions) AS subscriptions,
     sum(m.customers) AS customers
 FROM
 (
@@ -14,7 +15,7 @@ FROM
     SELECT
         roundDown(toInt64(w.month) * 86400000000, {edges:Array(Int64)}) AS bucket,
         toDate(0) AS rate_day,
-        w.currency, w.kind, w.mrr, w.subscriptions, w.customers
+        w.currency, w.kind,[[if .By]] [[.Part "w"]],[[end]] w.mrr, w.subscriptions, w.customers
     FROM mrr_monthly AS w
     WHERE w.workspace = {workspace:String} AND w.live
         AND w.month >= {since_day:Date} AND w.month < {until_day:Date}
@@ -28,7 +29,7 @@ FROM
     SELECT
         roundDown(toInt64(d.day) * 86400000000, {edges:Array(Int64)}) AS bucket,
         if(d.currency != {into:String} AND {by_day:Bool}, d.day, toDate(0)) AS rate_day,
-        d.currency, d.kind, d.mrr, d.subscriptions, d.customers
+        d.currency, d.kind,[[if .By]] [[.Part "d"]],[[end]] d.mrr, d.subscriptions, d.customers
     FROM mrr_daily AS d
     WHERE d.workspace = {workspace:String} AND d.live
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
@@ -46,12 +47,12 @@ FROM
     SELECT
         roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)}) AS bucket,
         if(e.currency != {into:String} AND {by_day:Bool}, toDate(e.occurred_at), toDate(0)) AS rate_day,
-        e.currency, e.kind, e.sign * e.mrr AS mrr, e.sign * e.subscriptions AS subscriptions,
+        e.currency, e.kind,[[if .By]] [[.Part "e"]],[[end]][[if .Terms]] toString(e.interval) AS term,[[end]] e.sign * e.mrr AS mrr, e.sign * e.subscriptions AS subscriptions,
         e.sign * e.customers AS customers
     FROM entries AS e
     WHERE e.workspace = {workspace:String} AND e.live
         AND e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn',
-            'subscription_active', 'subscription_inactive')
+            'subscription_active', 'subscription_inactive', 'transfer')
         AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
     [[- if .Whole]]
         AND [[template "chosen"]]
@@ -62,4 +63,4 @@ FROM
         AND ({currency:String} = '' OR e.currency = {currency:String})
 [[- end]]
 ) AS m
-GROUP BY bucket, currency, rate_day, kind
+GROUP BY bucket, currency, rate_day, kind[[if .By]], part, claim[[end]][[if .Terms]], term[[end]]

@@ -1,0 +1,117 @@
+package analytics
+
+import (
+	"maps"
+	"math/big"
+	"slices"
+)
+
+// ProfileHouse is the profile of our own definitions.
+const ProfileHouse = "house"
+
+// profile is where definitions differ from the house's (reference/metrics.md sections 2a
+// and 2b), as far as they can be applied to what is stored.
+type profile struct {
+	name string
+	// week and day are what MRR of weekly and daily terms is worth, as parts of what the
+	// house says, which are 52/12 weeks and 365/12 days to a month; nil is as the house.
+	week, day *big.Rat
+	// retention works out the rates of a bucket anew, from it and the movements in it.
+	retention func(figures *RetentionFigures, moved *MRRBucket)
+	// lifetimeOver is over how many buckets before it a bucket's lifetime value takes the
+	// mean of the churn rates; 0 is over the bucket itself.
+	lifetimeOver int
+}
+
+// ofMonth is a month of so many weeks or days, as a part of the house's.
+func ofMonth(numerator, denominator, perYear int64) *big.Rat {
+	return new(big.Rat).Mul(big.NewRat(numerator, denominator), big.NewRat(12, perYear))
+}
+
+const weeksPerYear, daysPerYear = 52, 365
+
+var profiles = map[string]profile{
+	ProfileHouse: {},
+	// Of whoever was there or came, who left: customers who came and left count twice.
+	"stripe": {retention: func(figures *RetentionFigures, moved *MRRBucket) {
+		came := moved.NewCustomers + moved.ReactivatedCustomers
+		figures.CustomerChurnRate = ratio(moved.LostCustomers, figures.OpeningCustomers+came)
+	}},
+	// Net and gross retention by what moved, whoever it was of.
+	"chartmogul": {lifetimeOver: 6, retention: func(figures *RetentionFigures, moved *MRRBucket) {
+		lost := moved.ContractionCents + moved.ChurnCents
+		figures.GrossRevenueRetention = ratio(figures.OpeningMRRCents-lost, figures.OpeningMRRCents)
+		figures.NetRevenueRetention = ratio(figures.OpeningMRRCents+moved.ExpansionCents-lost, figures.OpeningMRRCents)
+	}},
+	// Who came back makes up for who left; the rate may be negative.
+	"revenuecat": {week: ofMonth(4, 1, weeksPerYear), day: ofMonth(30, 1, daysPerYear),
+		retention: func(figures *RetentionFigures, moved *MRRBucket) {
+			figures.CustomerChurnRate = ratio(moved.LostCustomers-moved.ReactivatedCustomers, figures.OpeningCustomers)
+		}},
+	// Customers who come and leave within a bucket count as neither, as in the house.
+	"profitwell":    {},
+	"recurly":       {day: ofMonth(30, 1, daysPerYear)},
+	"average_month": {week: ofMonth(4345, 1000, weeksPerYear), day: ofMonth(30437, 1000, daysPerYear)},
+	"thirty_day":    {week: ofMonth(30, 7, weeksPerYear), day: ofMonth(30, 1, daysPerYear)},
+}
+
+var profileNames = slices.Sorted(maps.Keys(profiles))
+
+// profileOf is a profile that a question has asked for.
+func profileOf(name string) profile {
+	p := profiles[name]
+	p.name = name
+	return p
+}
+
+// version names the definitions that an answer follows.
+func (p profile) version() string {
+	if p.name == "" || p.name == ProfileHouse {
+		return DefinitionVersion
+	}
+	return DefinitionVersion + "+" + p.name
+}
+
+// weighs reports whether some billing intervals are worth something else.
+func (p profile) weighs() bool { return p.week != nil || p.day != nil }
+
+// weigh is MRR of a billing interval by the profile, rounded to 1/10,000 minor units.
+func (p profile) weigh(interval string, mrr int64) int64 {
+	factor := map[string]*big.Rat{"week": p.week, "day": p.day}[interval]
+	if factor == nil {
+		return mrr
+	}
+	return quotient(big.NewInt(mrr), factor.Num(), factor.Denom()).Int64()
+}
+
+// lifetimes fills in what customers come to over their lives: the average MRR of a
+// customer over the rate at which they leave, null where nobody left.
+func (p profile) lifetimes(buckets []RetentionBucket) {
+	if p.retention == nil {
+		return // as the house, exactly
+	}
+	for i := range buckets {
+		figures := &buckets[i].RetentionFigures
+		figures.LTVCents = nil
+		over := buckets[i : i+1]
+		if p.lifetimeOver > 0 {
+			over = buckets[max(0, i-p.lifetimeOver):i]
+		}
+		var churned, rates int64
+		for j := range over {
+			if rate := over[j].CustomerChurnRate; rate != nil {
+				churned, rates = churned+int64(*rate), rates+1
+			}
+		}
+		if churned <= 0 || figures.OpeningCustomers == 0 {
+			continue
+		}
+		// opening / customers / (churned / 1000 / rates), rounded once
+		value := quotient(big.NewInt(figures.OpeningMRRCents), big.NewInt(1000*rates),
+			new(big.Int).Mul(big.NewInt(figures.OpeningCustomers), big.NewInt(churned)))
+		if value.IsInt64() {
+			lifetime := value.Int64()
+			figures.LTVCents = &lifetime
+		}
+	}
+}

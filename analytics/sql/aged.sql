@@ -1,0 +1,29 @@
+-- The same by each customer's own time: after so many months, say, since the first
+-- payment, of those whose so many months are over. At period 0 they have just begun.
+SELECT {edges:Array(Int64)}[cohort] AS bucket, period, currency, uniqExact(subject) AS began,
+    uniqExactIf(subject, balance > 0) AS customers, sum(balance) AS mrr
+FROM
+(
+    SELECT s.cohort AS cohort, b.subject AS subject, b.currency AS currency, toInt64(period) AS period,
+        addDays(addMonths(toTimeZone(s.started, {zone:String}), period * {months:Int64}), period * {days:Int64}) AS birthday,
+        arraySum(arrayMap(step -> if(step.1 <= birthday, step.2, 0), b.steps)) AS balance
+    FROM
+    (
+        SELECT e.subject AS subject, toString(e.currency) AS currency, groupArray((e.occurred_at, e.sign * e.mrr)) AS steps
+        FROM entries AS e
+        WHERE e.workspace = {workspace:String} AND e.live
+            AND e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn', 'transfer')
+            AND e.occurred_at < {until:DateTime64(6, 'UTC')}
+            AND ({provider:String} = '' OR e.provider = {provider:String})
+            AND ({currency:String} = '' OR e.currency = {currency:String})
+            AND [[template "chosen"]]
+        GROUP BY subject, currency
+    ) AS b
+    INNER JOIN
+    (
+        [[template "starts"]]
+    ) AS s USING (subject)
+    ARRAY JOIN range(toUInt64(length({edges:Array(Int64)}))) AS period
+    WHERE birthday < {until:DateTime64(6, 'UTC')}
+)
+GROUP BY GROUPING SETS ((cohort, period), (cohort, period, currency))

@@ -1,0 +1,51 @@
+-- What subscriptions are worth at each edge whose cancellation is asked for by then and
+-- not taken back: MRR that is known to end, by currency.
+SELECT edges[n + 1] AS at, currency, sum(balances[n]) AS mrr, count() AS subscriptions
+FROM
+(
+    SELECT {edges:Array(Int64)} AS edges, b.currency AS currency, b.balances AS balances, n
+    FROM
+    (
+        SELECT currency, provider, account, subscription, arrayCumSum(arrayMap(
+            k -> arraySum(step -> if(step.1 = k, step.2, 0), steps), range(1, length({edges:Array(Int64)})))) AS balances
+        FROM
+        (
+            SELECT currency, provider, account, subscription, groupArray((at, mrr)) AS steps
+            FROM
+            (
+                SELECT e.currency AS currency, e.provider AS provider, e.account AS account, e.subscription AS subscription,
+                    indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)})) AS at,
+                    sum(e.sign * e.mrr) AS mrr
+                FROM entries AS e
+                WHERE e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn', 'transfer')
+                    AND [[template "its"]]
+                GROUP BY currency, provider, account, subscription, at
+            )
+            GROUP BY currency, provider, account, subscription
+        )
+    ) AS b
+    INNER JOIN
+    (
+        SELECT provider, account, subscription, groupArray((asked, back)) AS standing
+        FROM
+        (
+            SELECT e.provider AS provider, e.account AS account, e.subscription AS subscription,
+                toUnixTimestamp64Micro(e.occurred_at) AS asked,
+                if(e.ends_at = toDateTime64(0, 6, 'UTC'), 9223372036854775807, toUnixTimestamp64Micro(e.ends_at)) AS back
+            FROM entries AS e
+            WHERE e.kind = 'cancellation' AND [[template "its"]]
+            GROUP BY provider, account, subscription, asked, back
+            HAVING sum(e.sign) > 0
+        )
+        GROUP BY provider, account, subscription
+    ) AS c USING (provider, account, subscription)
+    ARRAY JOIN range(1, length(balances) + 1) AS n
+    WHERE balances[n] > 0 AND arrayExists(span -> span.1 < edges[n + 1] AND span.2 >= edges[n + 1], c.standing)
+)
+GROUP BY at, currency
+[[- define "its" -]]
+e.workspace = {workspace:String} AND e.live AND e.occurred_at < {until:DateTime64(6, 'UTC')}
+                    AND ({provider:String} = '' OR e.provider = {provider:String})
+                    AND ({currency:String} = '' OR e.currency = {currency:String})
+                    AND [[template "chosen"]]
+[[- end]]

@@ -1,0 +1,131 @@
+package analytics
+
+import (
+	"context"
+	"slices"
+
+	"revstream/clickhouse"
+	"revstream/ingest/control"
+	"revstream/ingest/revenue"
+)
+
+// TrialSeries is the body of /v1/metrics/trials.
+type TrialSeries struct {
+	SeriesHead
+	// Basis is what ConversionRate is worked out of.
+	Basis  string        `json:"basis"`
+	Series []TrialBucket `json:"series"`
+}
+
+// TrialBucket are the trials of a bucket. Conversion rates are null of nothing.
+type TrialBucket struct {
+	Bucket
+	// TrialCount are the trials that began in the bucket, TrialConversionCount the
+	// conversions in it, whenever the trial began.
+	TrialCount           int64 `json:"trialCount"`
+	TrialConversionCount int64 `json:"trialConversionCount"`
+	// CohortTrials are the subscriptions whose first trial began in the bucket, and
+	// CohortConversions those of them that were converted since, by the moment of the
+	// question.
+	CohortTrials      int64 `json:"cohortTrials"`
+	CohortConversions int64 `json:"cohortConversions"`
+	// EndedTrials are those that were converted or expired in the bucket, and
+	// EndedConversions those of them that were converted.
+	EndedTrials      int64 `json:"endedTrials"`
+	EndedConversions int64 `json:"endedConversions"`
+	// ConversionRate is of the cohort, of what ended, or of the events.
+	ConversionRate *Thousandths `json:"conversionRate"`
+}
+
+// The bases of conversion rates (reference/metrics.md section 2b).
+const (
+	trialsByCohort = "cohort"
+	trialsByEnded  = "ended"
+	trialsByEvents = "events"
+)
+
+// trials answers GET /v1/metrics/trials.
+func (s *Server) trials(ctx context.Context, request asked) (answered, error) {
+	query, workspace, basis, err := s.basisQuestion(request, trialsByCohort, trialsByEnded, trialsByEvents)
+	if err != nil {
+		return answered{}, err
+	}
+	if err := query.refuseBreakdown(); err != nil {
+		return answered{}, err
+	}
+	r := s.reading(workspace, query.Filter)
+	complete, err := r.completeThrough(ctx)
+	if err != nil {
+		return r.answered(nil, complete), err
+	}
+	body := &TrialSeries{SeriesHead: query.head("trials", workspace, complete), Basis: basis}
+	if body.Series, err = r.trialBuckets(ctx, &query, basis); err != nil {
+		return r.answered(nil, complete), err
+	}
+	return r.answered(body, complete), nil
+}
+
+func (r *reading) trialBuckets(ctx context.Context, query *SeriesQuery, basis string) ([]TrialBucket, error) {
+	type trialRow struct {
+		Bucket      int64  `ch:"bucket"`
+		Basis       string `ch:"basis"`
+		Trials      uint64 `ch:"trials"`
+		Conversions uint64 `ch:"conversions"`
+	}
+	rows, err := ask[trialRow](ctx, r, "trials", r.questions.trials, append(r.balanced(query.Edges),
+		clickhouse.Named{Name: "since", Value: query.Edges[0]})...)
+	if err != nil {
+		return nil, err
+	}
+	events, err := r.flows(ctx, query.Edges, false, false)
+	if err != nil {
+		return nil, err
+	}
+	buckets := make([]TrialBucket, len(query.Edges)-1)
+	for i, bucket := range query.buckets() {
+		one := &buckets[i]
+		one.Bucket = bucket
+		begin, end := query.Edges[i].UnixMicro(), query.Edges[i+1].UnixMicro()
+		for j := range events {
+			if row := &events[j]; row.bucket >= begin && row.bucket < end {
+				one.TrialCount += row.of(revenue.EntryTrialStart)
+				one.TrialConversionCount += row.of(revenue.EntryTrialConversion)
+			}
+		}
+		for _, row := range rows {
+			switch {
+			case row.Bucket != begin:
+			case row.Basis == trialsByCohort:
+				one.CohortTrials, one.CohortConversions = int64(row.Trials), int64(row.Conversions)
+			default:
+				one.EndedTrials, one.EndedConversions = int64(row.Trials), int64(row.Conversions)
+			}
+		}
+		one.ConversionRate = map[string]*Thousandths{
+			trialsByCohort: ratio(one.CohortConversions, one.CohortTrials),
+			trialsByEnded:  ratio(one.EndedConversions, one.EndedTrials),
+			trialsByEvents: ratio(one.TrialConversionCount, one.TrialCount),
+		}[basis]
+	}
+	return buckets, nil
+}
+
+// basisQuestion reads the question of a series, and on which basis it is asked: the first
+// of the bases unless it says another.
+func (s *Server) basisQuestion(request asked, bases ...string) (SeriesQuery, control.Workspace, string, error) {
+	workspace, zone, err := s.whoseQuestion(request)
+	if err != nil {
+		return SeriesQuery{}, control.Workspace{}, "", err
+	}
+	values, err := parseValues(request.query, s.config)
+	if err != nil {
+		return SeriesQuery{}, control.Workspace{}, "", badRequest(err)
+	}
+	p := parser{values: values}
+	basis := p.choice("basis", bases, bases[0])
+	query, err := p.seriesQuery(slices.Concat(seriesParameters, []string{"basis"}), s.now(), zone, s.config)
+	if err != nil {
+		return SeriesQuery{}, control.Workspace{}, "", badRequest(err)
+	}
+	return query, workspace, basis, nil
+}
