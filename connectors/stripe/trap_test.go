@@ -141,10 +141,16 @@ func TestTrap17PlanOfTheSamePrice(t *testing.T) {
 	if second.Plan != "price_renamed" || second.MRR != 2000_0000 {
 		t.Fatalf("%+v", second)
 	}
+	// Nothing moves but what the MRR is of.
+	byPlan := map[string]int64{}
 	for _, entry := range revenue.Fold([]revenue.Event{first, second}) {
-		if entry.OccurredAt.Equal(second.OccurredAt) {
+		byPlan[entry.Plan] += entry.MRR
+		if entry.OccurredAt.Equal(second.OccurredAt) && entry.Kind != revenue.EntryTransfer {
 			t.Errorf("%s of %d", entry.Kind, entry.MRR)
 		}
+	}
+	if byPlan["price_basic"] != 0 || byPlan["price_renamed"] != 2000_0000 {
+		t.Errorf("MRR by plan: %v", byPlan)
 	}
 }
 
