@@ -161,6 +161,8 @@ func (c Config) checkRelations(check func(holds bool, format string, args ...any
 	check(c.Ingest.DecodedBytesMax <= c.Kafka.InFlightBytesMax,
 		"ingest.decoded_bytes_max %d is more than kafka.in_flight_bytes_max %d: the largest request could never be published",
 		c.Ingest.DecodedBytesMax, c.Kafka.InFlightBytesMax)
+	check(c.Kafka.RecordBytesMax <= c.Sink.RecordBytesMax,
+		"kafka.record_bytes_max %d is more than sink.record_bytes_max %d: what is accepted would be quarantined", c.Kafka.RecordBytesMax, c.Sink.RecordBytesMax)
 	check(c.ClickHouse.ShardCount() <= int(c.Kafka.Partitions),
 		"clickhouse.shards are %d, more than kafka.partitions %d: some would have nothing to keep", c.ClickHouse.ShardCount(), c.Kafka.Partitions)
 	check(c.Ingest.RecordsPerRequestMax <= c.Kafka.InFlightRecordsMax,

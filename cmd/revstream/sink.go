@@ -23,13 +23,19 @@ func sinkCommand() *cobra.Command {
 			if err := needsClusters(config); err != nil {
 				return err
 			}
-			return inProcess(command, config, roleFolder(config, "sink"),
-				func(ctx context.Context, p *process) error {
-					if err := p.openStore(ctx, "sink"); err != nil {
-						return err
-					}
-					return p.startSink(p.failed)
-				})
+			folder := roleFolder(config, "sink")
+			return inProcess(command, config, folder, func(ctx context.Context, p *process) error {
+				if err := stream.EnsureTopics(ctx, p.config.Kafka); err != nil {
+					return fmt.Errorf("preparing the topics: %w", err)
+				}
+				if err := p.openStore(ctx, "sink"); err != nil {
+					return err
+				}
+				if err := p.openDirectory(ctx, folder, "sink"); err != nil {
+					return err
+				}
+				return p.startSink(p.failed)
+			})
 		}),
 	}
 }
@@ -63,7 +69,8 @@ func (p *process) startSinkOf(shard int, quarantine sink.Quarantine, failed chan
 	if err != nil {
 		return fmt.Errorf("preparing the sink's consumer: %w", err)
 	}
-	worker, err := sink.New(p.config.Sink.ForShard(shard, shards), p.config.Kafka.EventsTopic, opts, p.store.Shards()[shard], quarantine, registry, log)
+	worker, err := sink.New(p.config.Sink.ForShard(shard, shards), p.config.Kafka.EventsTopic, opts, p.store.Shards()[shard], quarantine, registry, log,
+		sink.WithWorkspaces(p.directory.UnknownWorkspaces))
 	if err != nil {
 		return fmt.Errorf("making the %s: %w", name, err)
 	}

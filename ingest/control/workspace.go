@@ -53,6 +53,32 @@ func (d *Directory) Workspace(slug string) (Workspace, bool) {
 	return w, ok
 }
 
+// UnknownWorkspaces tells which of the workspaces there are not: neither here, nor in
+// Kafka at the time of the call, which is asked only if one is missing here. The error
+// is a stream.ErrBusy.
+func (d *Directory) UnknownWorkspaces(ctx context.Context, ids []string) ([]string, error) {
+	unknown := d.without(ids)
+	if len(unknown) == 0 {
+		return nil, nil
+	}
+	if err := d.table.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return d.without(unknown), nil
+}
+
+// without are those of the workspaces that are not in memory.
+func (d *Directory) without(ids []string) (missing []string) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, id := range ids {
+		if _, known := d.workspaces[id]; !known {
+			missing = append(missing, id)
+		}
+	}
+	return missing
+}
+
 // Workspaces lists all, by slug.
 func (d *Directory) Workspaces() []Workspace {
 	d.mu.RLock()

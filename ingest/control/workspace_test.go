@@ -2,6 +2,8 @@ package control
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,5 +76,23 @@ func TestWorkspaceValidation(t *testing.T) {
 	}
 	if entries, err := d.Audit(within(t), AuditFilter{}); err != nil || len(entries) != 1 {
 		t.Errorf("refused changes are in the audit: %v, %v", entries, err)
+	}
+}
+
+// TestAWorkspaceCreatedAMomentAgoIsKnown asks one node for what another has created,
+// without waiting for it to get around.
+func TestAWorkspaceCreatedAMomentAgoIsKnown(t *testing.T) {
+	cfg := kafka(t)
+	a, _ := node(t, cfg)
+	b, _ := node(t, cfg)
+	for n := range 20 {
+		slug := fmt.Sprintf("w%d", n)
+		if unknown, err := b.UnknownWorkspaces(within(t), []string{slug, "w0"}); err != nil || !slices.Contains(unknown, slug) {
+			t.Fatalf("before it is created: unknown %v, %v", unknown, err)
+		}
+		workspace(t, a, slug)
+		if unknown, err := b.UnknownWorkspaces(within(t), []string{"none", slug, "w0"}); err != nil || !slices.Equal(unknown, []string{"none"}) {
+			t.Fatalf("right after it is created: unknown %v, %v", unknown, err)
+		}
 	}
 }

@@ -1,7 +1,10 @@
 package sink
 
 import (
+	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -18,6 +21,8 @@ type batch struct {
 	bytes   int
 	// recordsMax is when it is full.
 	recordsMax int
+	// recordBytesMax is how large a record may be.
+	recordBytesMax int
 }
 
 // part is the records of one slice in a batch, in order of their offsets.
@@ -57,7 +62,9 @@ type group struct {
 // part's records, and been cut short.
 func (p *part) uncertain() bool { return p.records[0].Offset < p.session.uncertainUntil }
 
-func newBatch(recordsMax int) *batch { return &batch{parts: map[int32]*part{}, recordsMax: recordsMax} }
+func newBatch(recordsMax, recordBytesMax int) *batch {
+	return &batch{parts: map[int32]*part{}, recordsMax: recordsMax, recordBytesMax: recordBytesMax}
+}
 
 func (b *batch) add(slice int32, records []*kgo.Record) {
 	if len(records) == 0 {
@@ -84,8 +91,45 @@ func (b *batch) full(bytesMax int) bool { return b.records >= b.recordsMax || b.
 func (b *batch) decode() {
 	for _, p := range b.parts {
 		p.events, p.faults = make([]revenue.Event, len(p.records)), make([]error, len(p.records))
-		each(len(p.records), func(i int) { p.events[i], p.faults[i] = stream.DecodeEvent(p.records[i].Value) })
+		each(len(p.records), func(i int) { p.events[i], p.faults[i] = b.read(p.records[i]) })
 		p.gather()
+	}
+}
+
+func (b *batch) read(record *kgo.Record) (revenue.Event, error) {
+	if size := len(record.Key) + len(record.Value); size > b.recordBytesMax {
+		return revenue.Event{}, stream.Poison(stream.ReasonSize, fmt.Errorf("%d bytes, at most %d", size, b.recordBytesMax))
+	}
+	return stream.DecodeEvent(record.Value)
+}
+
+// workspaces are those that the statements are about, each once.
+func (b *batch) workspaces() []string {
+	seen := map[string]bool{}
+	last := ""
+	for _, p := range b.parts {
+		for _, g := range p.groups {
+			if id := g.key.Workspace; id != last {
+				seen[id], last = true, id
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(seen))
+}
+
+// refuse takes the statements of workspaces for poison.
+func (b *batch) refuse(workspaces []string) {
+	for _, p := range b.parts {
+		refused := false
+		for i := range p.events {
+			if id := p.events[i].Workspace; p.faults[i] == nil && slices.Contains(workspaces, id) {
+				p.faults[i] = stream.Poison(stream.ReasonWorkspace, fmt.Errorf("there is no workspace %q", id))
+				refused = true
+			}
+		}
+		if refused {
+			p.gather()
+		}
 	}
 }
 

@@ -14,6 +14,9 @@ type Config struct {
 	BatchRowsMax  int           `koanf:"batch_rows_max"`
 	BatchBytesMax int           `koanf:"batch_bytes_max"`
 	BatchWaitMax  time.Duration `koanf:"batch_wait_max"`
+	// RecordBytesMax is the key and value of the largest record that is stored. What is
+	// larger, was written by somebody else than ingest, and is quarantined.
+	RecordBytesMax int `koanf:"record_bytes_max"`
 	// TurnMax is how long one batch may follow another without letting the group
 	// rebalance, while Kafka has full batches waiting.
 	TurnMax time.Duration `koanf:"turn_max"`
@@ -53,6 +56,7 @@ func DefaultConfig() Config {
 		BatchRowsMax:       20_000,
 		BatchBytesMax:      16 << 20,
 		BatchWaitMax:       300 * time.Millisecond,
+		RecordBytesMax:     1 << 20,
 		TurnMax:            2 * time.Second,
 		StoreTimeout:       40 * time.Second,
 		SessionTimeout:     45 * time.Second,
@@ -74,6 +78,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("sink.batch_rows_max %d is not within 1 and 500000 rows", c.BatchRowsMax)
 	case c.BatchBytesMax < 1<<16:
 		return fmt.Errorf("sink.batch_bytes_max %d is less than 65536 bytes", c.BatchBytesMax)
+	case c.RecordBytesMax < 1<<10:
+		return fmt.Errorf("sink.record_bytes_max %d is less than 1024 bytes", c.RecordBytesMax)
 	case c.BatchWaitMax <= 0 || c.BatchWaitMax > 10*time.Second:
 		return fmt.Errorf("sink.batch_wait_max %v is not within 0 and 10s", c.BatchWaitMax)
 	case c.TurnMax <= 0 || c.StoreTimeout <= 0 || c.BatchWaitMax+c.TurnMax+2*c.StoreTimeout >= c.RebalanceTimeout:

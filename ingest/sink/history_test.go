@@ -1,6 +1,8 @@
 package sink
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -23,6 +25,20 @@ type poison struct {
 	key    string
 	value  []byte
 	reason string
+}
+
+// historyWorkspaces are all that a history tells of, but for poison.
+const historyWorkspaces = 3
+
+// knownWorkspaces is a Workspaces for histories.
+func knownWorkspaces(_ context.Context, ids []string) (unknown []string, err error) {
+	for _, id := range ids {
+		var number int
+		if _, err := fmt.Sscanf(id, "w%d", &number); err != nil || number >= historyWorkspaces {
+			unknown = append(unknown, id)
+		}
+	}
+	return unknown, nil
 }
 
 // historyBegin is when the first statement of a history is received.
@@ -70,7 +86,7 @@ func (h *teller) say(e revenue.Event) { h.told = append(h.told, e) }
 // fact begins a statement of a new story's group.
 func (h *teller) fact(group string, kind revenue.Kind, object string, at time.Time) revenue.Event {
 	return revenue.Event{
-		Workspace: fmt.Sprintf("w%d", h.stories%3), Provider: "p", Livemode: h.stories%7 != 0, Group: group,
+		Workspace: fmt.Sprintf("w%d", h.stories%historyWorkspaces), Provider: "p", Livemode: h.stories%7 != 0, Group: group,
 		Kind: kind, ObjectID: object, Version: 1, OccurredAt: at, Currency: "USD",
 	}
 }
@@ -278,13 +294,15 @@ func (h *teller) poison(like revenue.Event) *poison {
 		panic(err) // the teller says nothing that cannot be encoded
 	}
 	p := &poison{key: like.GroupKey().String()}
-	switch h.random.IntN(4) {
+	switch h.random.IntN(5) {
 	case 0:
 		p.value, p.reason = whole[:1+h.random.IntN(len(whole)-1)], stream.ReasonSyntax // cut short
 	case 1:
 		p.value, p.reason = append([]byte(`{"v":99,`), whole[len(`{"v":1,`):]...), stream.ReasonVersion
 	case 2:
 		p.value, p.reason = fmt.Appendf(nil, `{"v":1,"workspace":%q}`, like.Workspace), stream.ReasonInvalid
+	case 3:
+		p.value, p.reason = bytes.Replace(whole, fmt.Appendf(nil, `"workspace":%q`, like.Workspace), []byte(`"workspace":"nowhere"`), 1), stream.ReasonWorkspace
 	default:
 		p.value, p.reason = nil, stream.ReasonSyntax
 	}

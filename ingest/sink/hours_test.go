@@ -92,7 +92,8 @@ func (w *world) sinkBeside(t *testing.T, registry *prometheus.Registry) (way *ho
 	}
 	config := DefaultConfig()
 	config.FreshnessInterval = 10 * time.Second
-	s, err := New(config, w.config.EventsTopic, append(opts, kgo.Dialer(w.network.DialContext)), seen, w.letters.quarantine, registry, zap.NewNop())
+	s, err := New(config, w.config.EventsTopic, append(opts, kgo.Dialer(w.network.DialContext)), seen, w.letters.quarantine, registry, zap.NewNop(),
+		WithWorkspaces(knownWorkspaces))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -56,6 +55,7 @@ type Sink struct {
 	admin      *kadm.Client
 	store      Store
 	quarantine Quarantine
+	workspaces Workspaces // nil: there are all
 	log        *zap.Logger
 	metrics    *metrics
 	cache      *cache
@@ -71,11 +71,14 @@ type Sink struct {
 // New joins nothing yet: Run does. The options carry how to reach Kafka (see
 // stream.ConsumerOpts); those of the group are the sink's own.
 func New(config Config, topic string, opts []kgo.Opt, store Store, quarantine Quarantine,
-	registry prometheus.Registerer, log *zap.Logger) (*Sink, error) {
+	registry prometheus.Registerer, log *zap.Logger, options ...Option) (*Sink, error) {
 	s := &Sink{
 		config: config, topic: topic, store: store, quarantine: quarantine, log: log,
 		metrics: newMetrics(registry), cache: newCache(config.CacheStatementsMax),
 		sessions: map[int32]*session{}, ends: make(chan logEnds, 1),
+	}
+	for _, option := range options {
+		option(s)
 	}
 	if config.shards > 1 {
 		opts = append(opts, kgo.Balancers(newShardBalancer(config.shard, config.shards)))
@@ -223,53 +226,13 @@ func (s *Sink) adapt(stored bool, err error) {
 	}
 }
 
-// gather polls until the batch is full or due. Its error says that records, or the
-// topic, are lost; the batch may be empty, but is never nil.
-func (s *Sink) gather(ctx context.Context) (*batch, error) {
-	b := newBatch(int(s.recordsMax.Load()))
-	deadline := time.Now().Add(s.config.BatchWaitMax)
-	for !b.full(s.config.BatchBytesMax) && time.Now().Before(deadline) && ctx.Err() == nil {
-		polling, cancel := context.WithDeadline(ctx, deadline)
-		fetches := s.client.PollRecords(polling, b.recordsMax-b.records)
-		cancel()
-		if err := s.fetchError(fetches); err != nil {
-			return b, err
-		}
-		if b.records == 0 && !fetches.Empty() {
-			deadline = time.Now().Add(s.config.BatchWaitMax) // from the first record on
-		}
-		fetches.EachTopic(func(t kgo.FetchTopic) {
-			if t.TopicID != ([16]byte{}) {
-				b.topicID = stream.TopicIDText(t.TopicID)
-			}
-			t.EachPartition(func(p kgo.FetchPartition) { b.add(p.Partition, p.Records) })
-		})
-	}
-	return b, nil
-}
-
-// fetchError sorts out what polling reports: passing faults are the client's to
-// retry; a position that the log no longer has is not.
-func (s *Sink) fetchError(fetches kgo.Fetches) error {
-	var lost error
-	fetches.EachError(func(topic string, partition int32, err error) {
-		switch {
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
-		case isOutOfRange(err):
-			lost = fmt.Errorf("%s[%d]: %w: %w", topic, partition, ErrLogLost, err)
-		case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
-			lost = fmt.Errorf("%s[%d]: %w: %w", topic, partition, errTopicRecreated, err)
-		default:
-			s.log.Warn("poll", zap.String("topic", topic), zap.Int32("partition", partition), zap.Error(err))
-		}
-	})
-	return lost
-}
-
 // prepare makes the slices of the batch this member's own, and returns the parts
 // to store.
 func (s *Sink) prepare(ctx context.Context, b *batch) ([]*part, error) {
 	if err := s.takeOver(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.sift(ctx, b); err != nil {
 		return nil, err
 	}
 	return s.current(b)

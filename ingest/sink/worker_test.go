@@ -218,7 +218,7 @@ func (w *world) lives(t *testing.T, random *rand.Rand, closed <-chan struct{}) {
 			return
 		}
 		s, err := New(config, w.config.EventsTopic, append(opts, kgo.Dialer(h.dial)),
-			seen, seen.quarantine, prometheus.NewRegistry(), zap.NewNop())
+			seen, seen.quarantine, prometheus.NewRegistry(), zap.NewNop(), WithWorkspaces(knownWorkspaces))
 		if err != nil {
 			t.Error(err)
 			return

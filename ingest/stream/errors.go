@@ -28,6 +28,10 @@ const (
 	ReasonSyntax  = "syntax"  // not the JSON of the encoding
 	ReasonVersion = "version" // an encoding version that is not read
 	ReasonInvalid = "invalid" // a required member is missing or a value out of range
+	ReasonSize    = "size"    // larger than a reader takes
+	// ReasonWorkspace: there is no such workspace, so nobody could ask for it. It may
+	// be created, and the letter retried.
+	ReasonWorkspace = "workspace"
 )
 
 // ReasonWebhook is the reason of a dead letter that is the body of a webhook
@@ -44,7 +48,10 @@ func (e *poisonError) Error() string { return ErrPoison.Error() + ": " + e.cause
 
 func (e *poisonError) Unwrap() []error { return []error{ErrPoison, e.cause} }
 
-// PoisonReason is the reason of an error of DecodeEvent, or "" for another error.
+// Poison is an ErrPoison for one of the Reason constants.
+func Poison(reason string, cause error) error { return &poisonError{reason, cause} }
+
+// PoisonReason is the reason of an ErrPoison, or "" for another error.
 func PoisonReason(err error) string {
 	if poison, ok := errors.AsType[*poisonError](err); ok {
 		return poison.reason
