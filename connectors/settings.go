@@ -22,6 +22,9 @@ type Setting struct {
 	Required bool
 	// Secret keeps the value out of listings and logs: an API key, a password.
 	Secret bool
+	// Outbound says that our own requests go where the value points, which is for
+	// those to set who run the installation: it may reach what callers cannot.
+	Outbound bool
 	// Check refuses a value; nil takes any text. It sees no empty one.
 	Check func(value string) error
 }
@@ -54,6 +57,38 @@ func (c Connector) Settle(given map[string]string) (Settings, error) {
 		}
 	}
 	return settled, errors.Join(faults...)
+}
+
+// IsSecret reports whether the setting of that name is one to keep secret.
+func (c Connector) IsSecret(name string) bool {
+	return slices.ContainsFunc(c.Settings, func(s Setting) bool { return s.Name == name && s.Secret })
+}
+
+// Description is what there is to know before an endpoint of a provider is made.
+type Description struct {
+	Provider string               `json:"provider"`
+	Title    string               `json:"title"`
+	Secret   string               `json:"secret"`
+	Settings []SettingDescription `json:"settings"`
+}
+
+// SettingDescription is a Setting in words.
+type SettingDescription struct {
+	Name     string `json:"name"`
+	About    string `json:"about"`
+	Default  string `json:"default,omitempty"`
+	Required bool   `json:"required"`
+	Secret   bool   `json:"secret"`
+	Outbound bool   `json:"outbound"`
+}
+
+// Describe puts the connector in words.
+func (c Connector) Describe() Description {
+	described := Description{c.Provider, c.Title, c.Secret, make([]SettingDescription, len(c.Settings))}
+	for i, s := range c.Settings {
+		described.Settings[i] = SettingDescription{s.Name, s.About, s.Default, s.Required, s.Secret, s.Outbound}
+	}
+	return described
 }
 
 func (c Connector) settingNames() string {

@@ -43,7 +43,7 @@ func New() connectors.Connector {
 		Provider: Provider, Title: "GoCardless", Secret: "the secret of the webhook endpoint",
 		Settings: []connectors.Setting{
 			{
-				Name: "api_url", Default: "https://api.gocardless.com", Check: connectors.IsBaseURL,
+				Name: "api_url", Default: "https://api.gocardless.com", Outbound: true, Check: connectors.IsBaseURL,
 				About: "The API that payments, refunds, subscriptions and mandates are read from; the sandbox has its own.",
 			},
 			{Name: "access_token", Required: true, Secret: true, About: "A read-only access token of the account."},

@@ -47,7 +47,7 @@ func New() connectors.Connector {
 				About: "An API key, to read what subscriptions cost; without one their monthly worth is not known.",
 			},
 			{
-				Name: "api_url", Default: "https://api.lemonsqueezy.com", Check: connectors.IsBaseURL,
+				Name: "api_url", Default: "https://api.lemonsqueezy.com", Outbound: true, Check: connectors.IsBaseURL,
 				About: "The address of Lemon Squeezy's API.",
 			},
 		},

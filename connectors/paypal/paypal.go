@@ -64,11 +64,11 @@ func New() connectors.Connector {
 				About: "How far the time of the transmission may lie from that of acceptance, either way.",
 			},
 			{
-				Name: "certificate_url", Check: connectors.IsBaseURL,
+				Name: "certificate_url", Outbound: true, Check: connectors.IsBaseURL,
 				About: "Where to get PayPal's certificates from instead of paypal.com, such as a mirror. They are trusted.",
 			},
 			{
-				Name: "api_url", Default: "https://api-m.paypal.com", Check: connectors.IsBaseURL,
+				Name: "api_url", Default: "https://api-m.paypal.com", Outbound: true, Check: connectors.IsBaseURL,
 				About: "The API that plans are read from; the sandbox has its own.",
 			},
 			{Name: "client_id", About: "The client id of an app that may read plans; without it monthly worth is not known."},

@@ -44,7 +44,7 @@ func New() connectors.Connector {
 				About: "A private API key that may read; webhooks of Recurly only name what they are about.",
 			},
 			{
-				Name: "api_url", Default: "https://v3.recurly.com", Check: connectors.IsBaseURL,
+				Name: "api_url", Default: "https://v3.recurly.com", Outbound: true, Check: connectors.IsBaseURL,
 				About: "The address of Recurly's API; https://v3.eu.recurly.com for sites in the EU.",
 			},
 			connectors.SignatureAgeMax(),

@@ -33,6 +33,11 @@ func TestConnectorsAreComplete(t *testing.T) {
 			t.Errorf("provider %q is no name, or has two connectors", c.Provider)
 		}
 		seen[c.Provider] = true
+		for _, setting := range c.Settings {
+			if strings.Contains(setting.Name, "url") && !setting.Outbound {
+				t.Errorf("%s: tenants may set %s, and our requests go there", c.Provider, setting.Name)
+			}
+		}
 		if c.Title == "" || c.Secret == "" || c.Verify == nil || c.Decode == nil {
 			t.Errorf("%s: title, secret, Verify and Decode are needed", c.Provider)
 		}
