@@ -58,6 +58,10 @@ func TestCommandsRefuse(t *testing.T) {
 		{"keys create --workspace known --style baroque", exitUsage, "style"},
 		{"keys create --workspace known --rate-per-second -1", exitUsage, "rate"},
 		{"keys create --workspace unheard-of", exitFailure, "unheard-of"},
+		{"keys create", exitUsage, "--workspace or --installation"},
+		{"keys create --workspace known --installation", exitUsage, "not both"},
+		{"keys create --installation --scopes read", exitUsage, "admin and no other"},
+		{"keys list", exitUsage, "--workspace or --installation"},
 		{"keys list --workspace unheard-of", exitFailure, "unheard-of"},
 		{"keys revoke key_0", exitFailure, "key_0"},
 		{"workspaces create Not/A/Slug", exitUsage, "slug"},
@@ -80,7 +84,7 @@ func TestCommandsRefuse(t *testing.T) {
 		}
 	}
 	for _, args := range []string{
-		"keys create --workspace known --expires-in 5s", "keys list --workspace known",
+		"keys create --workspace known --expires-in 5s", "keys list --workspace known", "keys create --installation", "keys list --installation",
 		"endpoints create --workspace known --provider stripe", "endpoints list --workspace known",
 		"endpoints create --workspace known --provider paddle --setting signature_age_max=1m", "endpoints providers", "endpoints providers --json",
 	} {

@@ -118,7 +118,7 @@ func (d *demo) ensureEndpoint(ctx context.Context, directory *control.Directory)
 	if err != nil && !errors.Is(err, control.ErrUnknown) {
 		return fmt.Errorf("looking up the demo endpoint: %w", err)
 	}
-	secret = newSigningSecret()
+	secret = control.NewSigningSecret()
 	endpoint, err = directory.CreateEndpoint(ctx, demoActor, control.NewEndpoint{
 		Workspace: demoWorkspace, Provider: stripe.Provider, Secrets: []control.Secret{secret},
 	})
@@ -128,9 +128,6 @@ func (d *demo) ensureEndpoint(ctx context.Context, directory *control.Directory)
 	d.endpoint, d.values[demoStripeSecret] = endpoint.ID, secret.Reveal()
 	return nil
 }
-
-// newSigningSecret is one in the form of Stripe's.
-func newSigningSecret() control.Secret { return control.NewSecret("whsec_" + randomText()) }
 
 // webhookURL is where a provider sends the deliveries of an endpoint.
 func webhookURL(base, provider, endpoint string) string {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"revstream/connectors"
-	"revstream/ingest/control"
 	"revstream/ingest/revenue"
 )
 
@@ -80,22 +79,13 @@ func endpointsDryRunCommand() *cobra.Command {
 	return command
 }
 
-// settled are settings as a delivery has them: complete, and with those that are
-// secret.
+// settled are settings as a delivery has them: complete.
 func settled(connector connectors.Connector, arguments []string) (connectors.Settings, error) {
-	options, credentials, err := setting(connector, nil, arguments)
+	given, err := setting(connector, nil, arguments)
 	if err != nil {
 		return nil, err
 	}
-	return connector.Settle(revealed(options, credentials))
-}
-
-// revealed puts the secret settings back among the others.
-func revealed(options map[string]string, credentials map[string]control.Secret) map[string]string {
-	for name, secret := range credentials {
-		options[name] = secret.Reveal()
-	}
-	return options
+	return connector.Settle(given)
 }
 
 func readBody(input io.Reader, name string) ([]byte, error) {

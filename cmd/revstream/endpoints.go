@@ -66,7 +66,8 @@ func endpointsCreateCommand() *cobra.Command {
 			if connector, err = connectorOf(wanted.Provider); err != nil {
 				return err
 			}
-			wanted.Options, wanted.Credentials, err = setting(connector, nil, settings)
+			given, err := setting(connector, nil, settings)
+			wanted.Options, wanted.Credentials = control.Divide(given, connector.IsSecret)
 			return err
 		},
 		RunE: withDirectory(func(command *cobra.Command, _ []string, d *control.Directory, s *site) error {
@@ -106,7 +107,7 @@ func signingSecret(connector connectors.Connector, input io.Reader, fromInput bo
 		}
 		secret = control.NewSecret(strings.TrimSpace(string(text)))
 	} else {
-		secret = newSigningSecret()
+		secret = control.NewSigningSecret()
 		made = secret.Reveal()
 	}
 	if connector.CheckSecret != nil {
@@ -160,15 +161,15 @@ func endpointsRotateCommand() *cobra.Command {
 				return err
 			}
 			var made string
-			secrets := endpoint.Secrets[:1] // the newest
-			if !dropOld {
+			if dropOld {
+				endpoint, err = d.DropSecrets(command.Context(), actor(), endpoint.ID)
+			} else {
 				var secret control.Secret
 				if secret, made, err = signingSecret(connector, command.InOrStdin(), secretFromInput); err != nil {
 					return err
 				}
-				secrets = []control.Secret{secret, endpoint.Secrets[0]}
+				endpoint, err = d.RotateSecret(command.Context(), actor(), endpoint.ID, secret)
 			}
-			endpoint, err = d.SetSecrets(command.Context(), actor(), endpoint.ID, secrets)
 			if err != nil {
 				return err
 			}

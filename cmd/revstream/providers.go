@@ -27,21 +27,20 @@ func connectorOf(provider string) (connectors.Connector, error) {
 	return connectors.Connector{}, exitWith(exitUsage, fmt.Errorf("--provider %s: no connector of that name, want one of %s", provider, strings.Join(known, ", ")))
 }
 
-// setting applies name=value arguments to what an endpoint was told before, checks
-// the result, and splits it into what may be shown and what may not. An empty value
-// takes a setting back.
-func setting(connector connectors.Connector, before map[string]string, arguments []string) (map[string]string, map[string]control.Secret, error) {
+// setting applies name=value arguments to what an endpoint was told before, and
+// checks the result. An empty value takes a setting back.
+func setting(connector connectors.Connector, before map[string]string, arguments []string) (map[string]string, error) {
 	settings := map[string]string{}
 	maps.Copy(settings, before)
 	for _, argument := range arguments {
 		name, value, found := strings.Cut(argument, "=")
 		if !found {
-			return nil, nil, exitWith(exitUsage, fmt.Errorf("%s: want name=value", name))
+			return nil, exitWith(exitUsage, fmt.Errorf("%s: want name=value", name))
 		}
 		if file, isFile := strings.CutPrefix(value, "@"); isFile {
 			text, err := os.ReadFile(file)
 			if err != nil {
-				return nil, nil, fmt.Errorf("%s: %w", name, err)
+				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			value = strings.TrimSpace(string(text))
 		}
@@ -51,19 +50,9 @@ func setting(connector connectors.Connector, before map[string]string, arguments
 		}
 	}
 	if _, err := connector.Settle(settings); err != nil {
-		return nil, nil, exitWith(exitUsage, fmt.Errorf("settings of %s: %w", connector.Title, err))
+		return nil, exitWith(exitUsage, fmt.Errorf("settings of %s: %w", connector.Title, err))
 	}
-	options, credentials := map[string]string{}, map[string]control.Secret{}
-	for _, known := range connector.Settings {
-		value, given := settings[known.Name]
-		switch {
-		case given && known.Secret:
-			credentials[known.Name] = control.NewSecret(value)
-		case given:
-			options[known.Name] = value
-		}
-	}
-	return options, credentials, nil
+	return settings, nil
 }
 
 func endpointsProvidersCommand() *cobra.Command {
@@ -73,7 +62,7 @@ func endpointsProvidersCommand() *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error {
 			known := registry.New(defaultConfig().Stripe, nil)
 			if asJSON {
-				return json.NewEncoder(command.OutOrStdout()).Encode(shownProviders(known))
+				return json.NewEncoder(command.OutOrStdout()).Encode(described(known))
 			}
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, connector := range known {
@@ -105,31 +94,13 @@ func remark(s connectors.Setting) string {
 	}
 }
 
-// shownSetting and shownProvider are the JSON of the listing.
-type shownSetting struct {
-	Name     string `json:"name"`
-	About    string `json:"about"`
-	Default  string `json:"default,omitempty"`
-	Required bool   `json:"required"`
-	Secret   bool   `json:"secret"`
-}
-
-type shownProvider struct {
-	Provider string         `json:"provider"`
-	Title    string         `json:"title"`
-	Secret   string         `json:"secret"`
-	Settings []shownSetting `json:"settings"`
-}
-
-func shownProviders(known []connectors.Connector) []shownProvider {
-	shown := make([]shownProvider, len(known))
+// described is the JSON of the listing.
+func described(known []connectors.Connector) []connectors.Description {
+	list := make([]connectors.Description, len(known))
 	for i, connector := range known {
-		shown[i] = shownProvider{connector.Provider, connector.Title, connector.Secret, []shownSetting{}}
-		for _, s := range connector.Settings {
-			shown[i].Settings = append(shown[i].Settings, shownSetting{s.Name, s.About, s.Default, s.Required, s.Secret})
-		}
+		list[i] = connector.Describe()
 	}
-	return shown
+	return list
 }
 
 func endpointsSetCommand() *cobra.Command {
@@ -145,11 +116,12 @@ func endpointsSetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			options, credentials, err := setting(connector, endpoint.Settings(), args[1:])
-			if err != nil {
+			_, err = d.EditEndpoint(command.Context(), actor(), endpoint.ID, func(e *control.Endpoint) error {
+				settings, err := setting(connector, e.Settings(), args[1:])
+				e.Options, e.Credentials = control.Divide(settings, connector.IsSecret)
 				return err
-			}
-			if _, err := d.SetOptions(command.Context(), actor(), endpoint.ID, options, credentials); err != nil {
+			})
+			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(command.OutOrStdout(), "set %s\n", endpoint.ID)

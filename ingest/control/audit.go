@@ -18,7 +18,7 @@ const actorBytesMax = 200
 
 func (a Actor) validate() error {
 	if a == "" || len(a) > actorBytesMax || !utf8.ValidString(string(a)) || strings.ContainsFunc(string(a), isControl) {
-		return fmt.Errorf("%w: actor: 1 to %d bytes of printable UTF-8", ErrInvalid, actorBytesMax)
+		return invalid(fmt.Errorf("actor: 1 to %d bytes of printable UTF-8", actorBytesMax))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 
 	"revstream/ingest/stream"
 )
@@ -30,7 +31,7 @@ type Directory struct {
 	// changing lets this node make one change at a time, so that what a change was
 	// checked against still holds when it is written. Nodes do not exclude each
 	// other: of two changes to one thing the later stands, and both are in the audit.
-	changing sync.Mutex
+	changing *semaphore.Weighted
 
 	mu         sync.RWMutex
 	workspaces map[string]Workspace // by ID, which is the slug
@@ -90,7 +91,7 @@ func Open(ctx context.Context, table *stream.Table, opts ...Option) (*Directory,
 		return nil, fmt.Errorf("open control plane: %w", err)
 	}
 	d := &Directory{
-		cfg: o.cfg, table: table, log: o.log.Named("control"), metrics: newMetrics(),
+		cfg: o.cfg, table: table, log: o.log.Named("control"), metrics: newMetrics(), changing: semaphore.NewWeighted(1),
 		now:        func() time.Time { return o.now().UTC().Truncate(time.Microsecond) },
 		workspaces: map[string]Workspace{}, keys: map[string]heldKey{}, keyIDs: map[hash]string{}, endpoints: map[string]Endpoint{},
 	}
@@ -109,6 +110,15 @@ func Open(ctx context.Context, table *stream.Table, opts ...Option) (*Directory,
 		return nil, fmt.Errorf("open control plane: %w", err)
 	}
 	return d, nil
+}
+
+// Refresh reads everything that was acknowledged before the call, so that what
+// other nodes have changed is seen here. Errors: stream.ErrBusy.
+func (d *Directory) Refresh(ctx context.Context) error {
+	if err := d.table.Refresh(ctx); err != nil {
+		return fmt.Errorf("refresh control plane: %w", err)
+	}
+	return nil
 }
 
 // apply takes a record of the table into memory; nil removes what it was. What
@@ -230,8 +240,10 @@ type step struct {
 // acknowledged before it. The audit is written first: it may tell of a change
 // that then failed, never keep silent about one that was made.
 func (d *Directory) change(ctx context.Context, by Actor, prepare func() (step, error)) error {
-	d.changing.Lock()
-	defer d.changing.Unlock()
+	if err := d.changing.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("%w: an earlier change is being made: %w", stream.ErrBusy, err)
+	}
+	defer d.changing.Release(1)
 	err := d.tryChange(ctx, by, prepare)
 	if errors.Is(err, stream.ErrBusy) {
 		d.metrics.changeFailures.Inc()

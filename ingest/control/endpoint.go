@@ -61,6 +61,20 @@ type NewEndpoint struct {
 	Credentials                  map[string]Secret
 }
 
+// Divide splits settings into options and credentials, which are those that
+// isSecret names.
+func Divide(settings map[string]string, isSecret func(name string) bool) (options map[string]string, credentials map[string]Secret) {
+	options, credentials = map[string]string{}, map[string]Secret{}
+	for name, value := range settings {
+		if isSecret(name) {
+			credentials[name] = NewSecret(value)
+		} else {
+			options[name] = value
+		}
+	}
+	return options, credentials
+}
+
 // Settings are Options and Credentials in one, secrets in clear. Whoever calls it
 // answers for where they go.
 func (e Endpoint) Settings() map[string]string {
@@ -205,42 +219,60 @@ func (d *Directory) CreateEndpoint(ctx context.Context, by Actor, n NewEndpoint)
 	return e, nil
 }
 
-// SetSecrets replaces the secrets of an endpoint: to rotate, first set the new and
-// the old, then the new. Errors: ErrInvalid, ErrUnknown, stream.ErrBusy.
-func (d *Directory) SetSecrets(ctx context.Context, by Actor, id string, secrets []Secret) (Endpoint, error) {
-	return d.updateEndpoint(ctx, by, id, "endpoint.set_secrets", func(e *Endpoint) map[string]string {
-		e.Secrets = slices.Clone(secrets)
-		return map[string]string{"secrets": fmt.Sprint(len(secrets))}
+// RotateSecret gives an endpoint a new secret. The newest of the old ones stays
+// good, so that nothing is refused while the sender changes over; see DropSecrets.
+// Errors: ErrInvalid, ErrUnknown, stream.ErrBusy.
+func (d *Directory) RotateSecret(ctx context.Context, by Actor, id string, secret Secret) (Endpoint, error) {
+	return d.updateEndpoint(ctx, by, id, "endpoint.rotate", func(e *Endpoint) (map[string]string, error) {
+		e.Secrets = []Secret{secret, e.Secrets[0]}
+		return map[string]string{"secrets": "2"}, nil
 	})
 }
 
-// SetOptions replaces the options and credentials of an endpoint. Whether they are
-// the connector's is the caller's to check. Errors: ErrInvalid, ErrUnknown,
-// stream.ErrBusy.
-func (d *Directory) SetOptions(ctx context.Context, by Actor, id string, options map[string]string, credentials map[string]Secret) (Endpoint, error) {
-	return d.updateEndpoint(ctx, by, id, "endpoint.set_options", func(e *Endpoint) map[string]string {
-		e.Options, e.Credentials = maps.Clone(options), maps.Clone(credentials)
-		return map[string]string{"options": strings.Join(slices.Sorted(maps.Keys(e.Settings())), " ")}
+// DropSecrets leaves an endpoint with the newest of its secrets. Errors:
+// ErrUnknown, stream.ErrBusy.
+func (d *Directory) DropSecrets(ctx context.Context, by Actor, id string) (Endpoint, error) {
+	return d.updateEndpoint(ctx, by, id, "endpoint.drop_secrets", func(e *Endpoint) (map[string]string, error) {
+		e.Secrets = e.Secrets[:1]
+		return map[string]string{"secrets": "1"}, nil
+	})
+}
+
+// EditEndpoint has edit change the mode, the options and the credentials of an
+// endpoint, which it sees as they stand: of two who edit on one node at a time, the
+// second sees what the first has made of it. Whether they are the connector's is
+// for edit to check. Errors: edit's; ErrInvalid, ErrUnknown, stream.ErrBusy.
+func (d *Directory) EditEndpoint(ctx context.Context, by Actor, id string, edit func(*Endpoint) error) (Endpoint, error) {
+	return d.updateEndpoint(ctx, by, id, "endpoint.edit", func(e *Endpoint) (map[string]string, error) {
+		edited := e.clone()
+		if err := edit(&edited); err != nil {
+			return nil, err
+		}
+		e.Mode, e.Options, e.Credentials = edited.Mode, edited.Options, edited.Credentials
+		return map[string]string{"mode": string(e.Mode), "options": strings.Join(slices.Sorted(maps.Keys(e.Settings())), " ")}, nil
 	})
 }
 
 // RevokeEndpoint turns an endpoint off for good and forgets its secrets. To revoke
 // one again is ErrUnknown. Errors: ErrUnknown, stream.ErrBusy.
 func (d *Directory) RevokeEndpoint(ctx context.Context, by Actor, id string) (Endpoint, error) {
-	return d.updateEndpoint(ctx, by, id, "endpoint.revoke", func(e *Endpoint) map[string]string {
+	return d.updateEndpoint(ctx, by, id, "endpoint.revoke", func(e *Endpoint) (map[string]string, error) {
 		e.RevokedAt, e.Secrets, e.Credentials = d.now(), nil, nil
-		return nil
+		return nil, nil
 	})
 }
 
-func (d *Directory) updateEndpoint(ctx context.Context, by Actor, id, action string, edit func(*Endpoint) map[string]string) (Endpoint, error) {
+func (d *Directory) updateEndpoint(ctx context.Context, by Actor, id, action string, edit func(*Endpoint) (map[string]string, error)) (Endpoint, error) {
 	var e Endpoint
 	err := d.change(ctx, by, func() (step, error) {
 		var known bool
 		if e, known = d.endpointOf(id); !known || !e.RevokedAt.IsZero() {
 			return step{}, fmt.Errorf("endpoint %q: %w", id, ErrUnknown)
 		}
-		detail := edit(&e)
+		detail, err := edit(&e)
+		if err != nil {
+			return step{}, err
+		}
 		if err := d.validateEndpoint(e); err != nil && e.RevokedAt.IsZero() {
 			return step{}, err
 		}
@@ -286,7 +318,7 @@ func (d *Directory) validateEndpoint(e Endpoint) error {
 			faults = append(faults, fmt.Errorf("secret %d is given twice", i+1))
 		}
 	}
-	return invalid(append(faults, validateOptions(e.Settings())))
+	return invalid(append(faults, validateOptions(e.Settings()))...)
 }
 
 func validateOptions(settings map[string]string) error {

@@ -1,12 +1,17 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"revstream/ingest/stream"
 )
 
 func TestEndpoints(t *testing.T) {
@@ -21,15 +26,27 @@ func TestEndpoints(t *testing.T) {
 		t.Fatalf("%+v, %v", got, ok)
 	}
 	got.Options["a"], got.Secrets[0] = "changed", NewSecret("changed") // the caller's own
-	if _, err := b.SetSecrets(within(t), tester, e.ID, []Secret{NewSecret("whsec_3")}); err != nil {
+	if _, err := b.RotateSecret(within(t), tester, e.ID, NewSecret("whsec_3")); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ = b.Endpoint(e.ID); !slices.Equal(Reveal(got.Secrets), []string{"whsec_3"}) || got.Options["a"] != "b" {
+	if got, _ = b.Endpoint(e.ID); !slices.Equal(Reveal(got.Secrets), []string{"whsec_3", "whsec_1"}) || got.Options["a"] != "b" {
 		t.Errorf("after rotation: %+v, %v", got, Reveal(got.Secrets))
 	}
-	credentials := map[string]Secret{"api_key": NewSecret("pk_live_1")}
-	if _, err := b.SetOptions(within(t), tester, e.ID, map[string]string{"c": "d"}, credentials); err != nil {
-		t.Fatal(err)
+	if got, err := b.DropSecrets(within(t), tester, e.ID); err != nil || !slices.Equal(Reveal(got.Secrets), []string{"whsec_3"}) {
+		t.Errorf("after dropping the old one: %v, %v", Reveal(got.Secrets), err)
+	}
+	isSecret := func(name string) bool { return name == "api_key" }
+	edited, err := b.EditEndpoint(within(t), tester, e.ID, func(e *Endpoint) error {
+		e.Options, e.Credentials = Divide(map[string]string{"c": "d", "api_key": "pk_live_1"}, isSecret)
+		e.Mode, e.Workspace, e.Secrets = ModeLive, "other", nil
+		return nil
+	})
+	if err != nil || edited.Mode != ModeLive || edited.Workspace != "acme" || len(edited.Secrets) != 1 {
+		t.Fatalf("%+v, %v", edited, err)
+	}
+	wrong := errors.New("wrong")
+	if _, err := b.EditEndpoint(within(t), tester, e.ID, func(*Endpoint) error { return wrong }); !errors.Is(err, wrong) {
+		t.Errorf("an edit that fails: %v", err)
 	}
 	if err := table.Refresh(within(t)); err != nil {
 		t.Fatal(err)
@@ -40,8 +57,10 @@ func TestEndpoints(t *testing.T) {
 	if text, err := json.Marshal(got); err != nil || strings.Contains(string(text), "pk_live_1") {
 		t.Errorf("a credential shows in %s, %v", text, err)
 	}
-	if _, err := b.SetSecrets(within(t), tester, e.ID, nil); !errors.Is(err, ErrInvalid) {
-		t.Errorf("no secrets: %v", err)
+	for _, secret := range []Secret{{}, NewSecret("whsec_3")} {
+		if _, err := b.RotateSecret(within(t), tester, e.ID, secret); !errors.Is(err, ErrInvalid) {
+			t.Errorf("a secret that is empty, or the same: %v", err)
+		}
 	}
 	if _, err := a.RevokeEndpoint(within(t), tester, e.ID); err != nil {
 		t.Fatal(err)
@@ -57,7 +76,7 @@ func TestEndpoints(t *testing.T) {
 			t.Errorf("%s: %+v", name, list)
 		}
 	}
-	if _, err := a.SetSecrets(within(t), tester, e.ID, []Secret{NewSecret("whsec_3")}); !errors.Is(err, ErrUnknown) {
+	if _, err := a.RotateSecret(within(t), tester, e.ID, NewSecret("whsec_4")); !errors.Is(err, ErrUnknown) {
 		t.Errorf("secrets of a revoked one: %v", err)
 	}
 	for _, id := range []string{"", "we_x", "we_" + strings.Repeat("0", 32)} {
@@ -118,5 +137,48 @@ func TestModeAccepts(t *testing.T) {
 		if got := [2]bool{mode.Accepts(false), mode.Accepts(true)}; got != want {
 			t.Errorf("%s accepts test, live: %v", mode, got)
 		}
+	}
+}
+
+// TestConcurrentEdits: none of several edits of different settings is lost.
+func TestConcurrentEdits(t *testing.T) {
+	d, _ := node(t, kafka(t))
+	workspace(t, d, "acme")
+	e := newEndpoint(t, d, "acme", "whsec_1")
+	var all sync.WaitGroup
+	for _, name := range []string{"c", "d", "e", "f"} {
+		all.Go(func() {
+			_, err := d.EditEndpoint(within(t), tester, e.ID, func(e *Endpoint) error {
+				e.Options[name] = "set"
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	got, _ := d.Endpoint(e.ID)
+	if want := map[string]string{"a": "b", "c": "set", "d": "set", "e": "set", "f": "set"}; !maps.Equal(got.Options, want) {
+		t.Errorf("got %v, want %v", got.Options, want)
+	}
+}
+
+// TestChangesWaitTheirTurn: who waits for another's change waits no longer than
+// their request may take.
+func TestChangesWaitTheirTurn(t *testing.T) {
+	d, _ := node(t, kafka(t))
+	workspace(t, d, "acme")
+	e := newEndpoint(t, d, "acme", "whsec_1")
+	_, err := d.EditEndpoint(within(t), tester, e.ID, func(*Endpoint) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if _, err := d.RevokeEndpoint(ctx, tester, e.ID); !errors.Is(err, stream.ErrBusy) {
+			t.Errorf("a change within a change: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

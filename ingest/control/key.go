@@ -262,7 +262,7 @@ func (d *Directory) updateKey(ctx context.Context, by Actor, id, action string, 
 		key = held.Key.clone()
 		detail := edit(&key)
 		if err := key.validateRate(); err != nil {
-			return step{}, invalid([]error{err})
+			return step{}, invalid(err)
 		}
 		return step{action: action, workspace: key.Workspace, key: keyPrefix + id,
 			value: storedKey{key, hex.EncodeToString(held.hash[:])}, detail: detail}, nil
@@ -293,7 +293,7 @@ func (k Key) validate() error {
 	if !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(k.CreatedAt) {
 		faults = append(faults, fmt.Errorf("expires at %v, which is past", k.ExpiresAt))
 	}
-	return invalid(faults)
+	return invalid(faults...)
 }
 
 func (k Key) validateScopes() error {

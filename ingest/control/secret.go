@@ -11,6 +11,10 @@ type Secret struct{ text string }
 // NewSecret makes a secret of the text.
 func NewSecret(text string) Secret { return Secret{text} }
 
+// NewSigningSecret makes a secret for the deliveries of an endpoint, in the form of
+// Stripe's: 128 random bits.
+func NewSigningSecret() Secret { return Secret{"whsec_" + randomHex()} }
+
 // Reveal is the text. Whoever calls it answers for where it goes.
 func (s Secret) Reveal() string { return s.text }
 

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -160,7 +159,7 @@ func (w Workspace) validate() error {
 	if _, err := time.LoadLocation(w.TimeZone); err != nil || w.TimeZone == "" || w.TimeZone == "Local" {
 		faults = append(faults, fmt.Errorf("time zone %q is not an IANA name", w.TimeZone))
 	}
-	return invalid(faults)
+	return invalid(faults...)
 }
 
 func validateName(name string) error {
@@ -171,14 +170,6 @@ func validateName(name string) error {
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
-
-// invalid is an ErrInvalid of all faults, or nil if there are none.
-func invalid(faults []error) error {
-	if joined := errors.Join(faults...); joined != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, joined)
-	}
-	return nil
-}
 
 func orElse(text, otherwise string) string {
 	if text == "" {
