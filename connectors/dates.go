@@ -84,6 +84,12 @@ func (f *Fields) CheckPeriodBound(name string, at time.Time) {
 	}
 }
 
+// Instant reads a time, wherever it lies; the zero time if it was not given.
+func (f *Fields) Instant(name string, value Value) time.Time {
+	at, _ := f.instant(name, value)
+	return at
+}
+
 // instant reads a time. Given is apart from the zero time, which is the year 1.
 func (f *Fields) instant(name string, value Value) (at time.Time, given bool) {
 	text := f.Text(name, value)

@@ -25,7 +25,10 @@ type answer struct {
 	status      int
 	contentType string
 	body        []byte
-	retryAfter  time.Duration
+	// kept is what a repeat under the same Idempotency-Key gets, if that is less
+	// than the body: what is secret is said once.
+	kept       []byte
+	retryAfter time.Duration
 	// replayed says that it is the stored answer to an Idempotency-Key.
 	replayed bool
 	// accepted and rejected count the records of the request, statements what was
@@ -97,13 +100,16 @@ func (s *Server) failureOf(err error) *failure {
 	case errors.Is(err, stream.ErrBusy), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return s.busy(err)
 	default:
+		if f := controlFailure(err); f != nil {
+			return f
+		}
 		return &failure{status: http.StatusInternalServerError, code: "internal_error", detail: "The request could not be served.", cause: err}
 	}
 }
 
 func (s *Server) busy(cause error) *failure {
 	return &failure{status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: s.cfg.RetryAfter, cause: cause,
-		detail: "Revenue cannot be stored right now. Send the request again."}
+		detail: "The request cannot be served right now. Send it again."}
 }
 
 // shape writes a failure as the contract of a door has it.

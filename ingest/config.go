@@ -1,7 +1,8 @@
 // Package ingest accepts revenue over HTTP: five APIs, each in the words and the
-// error shapes of its contract, and the webhooks of payment providers. It answers
-// 2xx only for what Kafka has acknowledged. It knows nothing of ClickHouse or of
-// what the statements come to.
+// error shapes of its contract, and the webhooks of payment providers; and it has
+// the API by which those are managed who may send. It answers 2xx only for what
+// Kafka has acknowledged. It knows nothing of ClickHouse or of what the statements
+// come to.
 package ingest
 
 import (
@@ -32,6 +33,9 @@ type Config struct {
 	KeyRequestsPerSecond float64 `koanf:"key_requests_per_second"`
 	KeyRequestsBurst     int     `koanf:"key_requests_burst"`
 	LimitedKeysMax       int     `koanf:"limited_keys_max"`
+	// AdminRequestsPerSecond and AdminRequestsBurst do so at the admin API.
+	AdminRequestsPerSecond float64 `koanf:"admin_requests_per_second"`
+	AdminRequestsBurst     int     `koanf:"admin_requests_burst"`
 
 	// IdempotencyTTL is how long the answer to an Idempotency-Key is kept, and
 	// IdempotencySweepInterval how often older ones are dropped.
@@ -61,6 +65,9 @@ func DefaultConfig() Config {
 		KeyRequestsBurst:     10_000,
 		LimitedKeysMax:       10_000,
 
+		AdminRequestsPerSecond: 10,
+		AdminRequestsBurst:     100,
+
 		IdempotencyTTL:           48 * time.Hour,
 		IdempotencySweepInterval: time.Hour,
 		RecentEventsMax:          50_000,
@@ -82,6 +89,7 @@ func (c Config) Validate() error {
 		{"records_per_request_max", int64(c.RecordsPerRequestMax)}, {"requests_in_flight_max", int64(c.RequestsInFlightMax)},
 		{"request_timeout", int64(c.RequestTimeout)}, {"retry_after", int64(c.RetryAfter)},
 		{"key_requests_burst", int64(c.KeyRequestsBurst)}, {"limited_keys_max", int64(c.LimitedKeysMax)},
+		{"admin_requests_burst", int64(c.AdminRequestsBurst)},
 		{"idempotency_ttl", int64(c.IdempotencyTTL)}, {"idempotency_sweep_interval", int64(c.IdempotencySweepInterval)},
 		{"recent_events_max", int64(c.RecentEventsMax)}, {"read_timeout", int64(c.ReadTimeout)},
 		{"write_timeout", int64(c.WriteTimeout)}, {"idle_timeout", int64(c.IdleTimeout)},
@@ -92,6 +100,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.KeyRequestsPerSecond > 0) { // also refuses NaN
 		faults = append(faults, fmt.Errorf("key_requests_per_second: must be positive, not %v", c.KeyRequestsPerSecond))
+	}
+	if !(c.AdminRequestsPerSecond > 0) {
+		faults = append(faults, fmt.Errorf("admin_requests_per_second: must be positive, not %v", c.AdminRequestsPerSecond))
 	}
 	if c.DecodedBytesMax < c.BodyBytesMax {
 		faults = append(faults, fmt.Errorf("decoded_bytes_max %d is less than body_bytes_max %d", c.DecodedBytesMax, c.BodyBytesMax))

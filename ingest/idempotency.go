@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -81,7 +82,7 @@ func (s *Server) once(ctx context.Context, r request, serve func(context.Context
 	if err != nil || a.status >= http.StatusMultipleChoices {
 		return a, err
 	}
-	err = s.keep(ctx, name, kept{payload, a.status, a.contentType, string(a.body)})
+	err = s.keep(ctx, name, kept{payload, a.status, a.contentType, cmp.Or(string(a.kept), string(a.body))})
 	if errors.Is(err, stream.ErrTooLarge) {
 		// The work is done and its facts have the identity that a repeat has: only
 		// the very same answer cannot be promised.

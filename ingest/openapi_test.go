@@ -16,6 +16,11 @@ import (
 // apiDocument is the document, read once for all tests.
 var apiDocument = sync.OnceValues(func() (*openapi3.T, error) { return openapi3.NewLoader().LoadFromData(ingest.OpenAPI()) })
 
+var (
+	adminOf    = regexp.MustCompile(`^/v1/admin/workspaces/[^/]+`)
+	adminThing = regexp.MustCompile(`/(keys|endpoints)/[^/]+`)
+)
+
 // declared holds the status of an answer that any test gets against the document.
 // Paths and methods that there are none of are not in it.
 func declared(t *testing.T, method, path string, status int) {
@@ -28,6 +33,8 @@ func declared(t *testing.T, method, path string, status int) {
 	if strings.HasPrefix(path, "/webhooks/") {
 		path = "/webhooks/{provider}/{endpoint}"
 	}
+	path = adminOf.ReplaceAllString(path, "/v1/admin/workspaces/{workspace}")
+	path = adminThing.ReplaceAllString(path, "/$1/{id}")
 	item := document.Paths.Value(path)
 	if item == nil || item.GetOperation(method) == nil {
 		return

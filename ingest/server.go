@@ -44,15 +44,17 @@ type Dependencies struct {
 type Server struct {
 	cfg Config
 	Dependencies
-	clock     *clock
-	limits    *quota.Limiter
-	gate      gate
-	zstd      *zstd.Decoder
-	running   keySet                          // idempotency keys being served
-	stripes   stripes                         // one request per transaction at a time
-	sightings *lru.Cache[string, sighting]    // Pulsora events of late
-	providers map[string]connectors.Connector // by the {provider} of the route
-	metrics   *metrics
+	clock  *clock
+	limits *quota.Limiter // of what is accepted
+	// adminLimits are those of the admin API, whose every request asks Kafka.
+	adminLimits *quota.Limiter
+	gate        gate
+	zstd        *zstd.Decoder
+	running     keySet                          // idempotency keys being served
+	stripes     stripes                         // one request per transaction at a time
+	sightings   *lru.Cache[string, sighting]    // Pulsora events of late
+	providers   map[string]connectors.Connector // by the {provider} of the route
+	metrics     *metrics
 }
 
 // New makes a server; it starts nothing. The error is a fault of the
@@ -76,6 +78,10 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	}
 	accepting := quota.Budget{Policy: "default", PerSecond: cfg.KeyRequestsPerSecond, Burst: cfg.KeyRequestsBurst}
 	if s.limits, err = quota.New(accepting, cfg.LimitedKeysMax); err != nil {
+		return nil, err
+	}
+	managing := quota.Budget{Policy: "admin", PerSecond: cfg.AdminRequestsPerSecond, Burst: cfg.AdminRequestsBurst}
+	if s.adminLimits, err = quota.New(managing, cfg.LimitedKeysMax); err != nil {
 		return nil, err
 	}
 	if s.sightings, err = lru.New[string, sighting](cfg.RecentEventsMax); err != nil {
@@ -117,6 +123,9 @@ func (s *Server) Routes(app *fiber.App) {
 		for _, path := range d.paths {
 			app.Add(d.method, path, handler)
 		}
+	}
+	for _, d := range s.adminDoors() {
+		app.Add(d.method, d.path, s.handle("admin."+d.name, problemShape, func(ctx context.Context, c *fiber.Ctx) (answer, error) { return s.passAdmin(ctx, c, d) }))
 	}
 	app.Post("/webhooks/:provider/:endpoint", s.handle("webhook", problemShape, s.postWebhook))
 	app.Get("/webhooks/:provider/:endpoint", s.handle("webhook.challenge", problemShape, s.getWebhook))

@@ -40,14 +40,16 @@ func TestDefaultConfigIsValid(t *testing.T) {
 
 func TestConfigFaults(t *testing.T) {
 	for name, change := range map[string]func(*cfg){
-		"body_bytes_max":          func(c *cfg) { c.BodyBytesMax = 0 },
-		"decoded_bytes_max":       func(c *cfg) { c.DecodedBytesMax = c.BodyBytesMax - 1 },
-		"records_per_request_max": func(c *cfg) { c.RecordsPerRequestMax = 1001 },
-		"requests_in_flight_max":  func(c *cfg) { c.RequestsInFlightMax = -1 },
-		"request_timeout":         func(c *cfg) { c.RequestTimeout = c.WriteTimeout },
-		"key_requests_per_second": func(c *cfg) { c.KeyRequestsPerSecond = 0 },
-		"key_requests_burst":      func(c *cfg) { c.KeyRequestsBurst = 0 },
-		"idempotency_ttl":         func(c *cfg) { c.IdempotencyTTL = 0 },
+		"body_bytes_max":            func(c *cfg) { c.BodyBytesMax = 0 },
+		"decoded_bytes_max":         func(c *cfg) { c.DecodedBytesMax = c.BodyBytesMax - 1 },
+		"records_per_request_max":   func(c *cfg) { c.RecordsPerRequestMax = 1001 },
+		"requests_in_flight_max":    func(c *cfg) { c.RequestsInFlightMax = -1 },
+		"request_timeout":           func(c *cfg) { c.RequestTimeout = c.WriteTimeout },
+		"key_requests_per_second":   func(c *cfg) { c.KeyRequestsPerSecond = 0 },
+		"key_requests_burst":        func(c *cfg) { c.KeyRequestsBurst = 0 },
+		"admin_requests_per_second": func(c *cfg) { c.AdminRequestsPerSecond = -1 },
+		"admin_requests_burst":      func(c *cfg) { c.AdminRequestsBurst = 0 },
+		"idempotency_ttl":           func(c *cfg) { c.IdempotencyTTL = 0 },
 	} {
 		c := ingest.DefaultConfig()
 		change(&c)

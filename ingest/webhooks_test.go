@@ -90,7 +90,7 @@ func TestWebhooks(t *testing.T) {
 		{"/webhooks/test/" + s.keys.testEndpoint, "good", 200, received}, // live, and so not for it
 		{path, "bad", 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The signature does not verify with any secret of the endpoint.","code":"bad_signature"}`},
 		{path, "malformed", 200, received},
-		{path, "temporary", 503, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Revenue cannot be stored right now. Send the request again.","code":"unavailable"}`},
+		{path, "temporary", 503, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"The request cannot be served right now. Send it again.","code":"unavailable"}`},
 		{path, "panic", 500, `{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"The request could not be served.","code":"internal_error"}`},
 		{"/webhooks/test/unknown", "good", 404, missing},
 		{"/webhooks/unknown/" + s.keys.endpoint, "good", 404, missing},
@@ -170,7 +170,7 @@ func TestWebhookCompressed(t *testing.T) {
 	}
 	s.call(http.MethodPost, path, compressed("good"), "Content-Encoding", "gzip").expect(t, 200, received)
 	s.call(http.MethodPost, path, compressed("bad good2"), "Content-Encoding", "gzip", "X-Sealed", "yes").expect(t, 503,
-		`{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Revenue cannot be stored right now. Send the request again.","code":"unavailable"}`)
+		`{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"The request cannot be served right now. Send it again.","code":"unavailable"}`)
 	for body, status := range map[string]int{
 		compressed("bad"): 400, "good": 400, compressed(strings.Repeat(" ", ingest.DefaultConfig().BodyBytesMax+1)): 413,
 	} {
