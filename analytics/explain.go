@@ -77,9 +77,11 @@ type ExplainedRow struct {
 
 // ExplainedVersion is a statement about a fact, and the delivery that it came in by.
 type ExplainedVersion struct {
-	Version       int64   `json:"version"`
-	ReceivedAt    string  `json:"receivedAt"`
-	Deleted       bool    `json:"deleted"`
+	Version    int64  `json:"version"`
+	ReceivedAt string `json:"receivedAt"`
+	Deleted    bool   `json:"deleted"`
+	// Withdrawn: it takes back what a wrong reading of a delivery said.
+	Withdrawn     bool    `json:"withdrawn"`
 	DeliveryID    string  `json:"deliveryId"`
 	DeliveryType  string  `json:"deliveryType"`
 	APIVersion    string  `json:"apiVersion"`
@@ -243,7 +245,7 @@ func (r *reading) versions(ctx context.Context, rows []explainedRow) (map[string
 
 func explainedVersion(event *revenue.Event) ExplainedVersion {
 	return ExplainedVersion{
-		Version: event.Version, ReceivedAt: exactInstant(event.ReceivedAt), Deleted: event.Deleted,
+		Version: event.Version, ReceivedAt: exactInstant(event.ReceivedAt), Deleted: event.Deleted, Withdrawn: event.Withdrawn,
 		DeliveryID: event.Delivery.ID, DeliveryType: event.Delivery.Type, APIVersion: event.Delivery.APIVersion,
 		IntegrationID: nullable(event.Delivery.Integration),
 	}

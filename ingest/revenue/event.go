@@ -129,6 +129,12 @@ type Event struct {
 	Version int64 `json:"version"`
 	// Deleted makes the statement a tombstone: the fact is believed no longer.
 	Deleted bool `json:"deleted,omitempty"`
+	// Withdrawn takes back, by its content, a statement that should never have been
+	// made: what a corrected reading of its source no longer says. Revision orders
+	// the sayings and withdrawals of one statement: see said. It is 0 when a source
+	// is read for the first time.
+	Withdrawn bool  `json:"withdrawn,omitempty"`
+	Revision  int64 `json:"revision,omitempty"`
 	// OccurredAt is when it happened; ReceivedAt when we accepted the statement.
 	OccurredAt time.Time `json:"occurred_at"`
 	ReceivedAt time.Time `json:"received_at"`

@@ -162,13 +162,17 @@ func Ledger(events []Event) []LedgerRow {
 	if len(events) == 1 {
 		return single(&events[0])
 	}
-	rows, _ := advance(standing{}, map[uint64]*counted{}, distinct(events))
+	statements := distinct(events)
+	if revised(statements) {
+		return restated(statements)
+	}
+	rows, _ := advance(standing{}, map[uint64]*counted{}, statements)
 	return rows
 }
 
 // single is the ledger of one statement: by far the most frequent group.
 func single(event *Event) []LedgerRow {
-	if event.Deleted {
+	if event.Deleted || event.Withdrawn {
 		return nil
 	}
 	entries := groupFacts{{Event: event, fact: event.FactID()}}.fold()
@@ -203,9 +207,13 @@ func advance(stand standing, believed map[uint64]*counted, statements []statemen
 // the cost of a fold or two where Ledger folds once for every statement. It
 // applies, and ok is true, only if what held comes to is what the known
 // statements come to and every fresh statement was received after all of them
-// or is a repeat; otherwise the whole Ledger has to be compared.
+// or is a repeat, and none was ever withdrawn; otherwise the whole Ledger has to be
+// compared.
 func Advance(known, fresh []Event, held Held) (rows []LedgerRow, ok bool) {
-	before := distinct(known)
+	before, added := distinct(known), distinct(fresh)
+	if revised(before) || revised(added) {
+		return nil, false
+	}
 	stand := make(standing, len(before)+len(fresh))
 	repeats := make(map[Digest]bool, len(before))
 	var latest time.Time
@@ -216,7 +224,7 @@ func Advance(known, fresh []Event, held Held) (rows []LedgerRow, ok bool) {
 		latest = s.ReceivedAt // distinct sorts by it
 	}
 	var after []statement
-	for _, s := range distinct(fresh) {
+	for _, s := range added {
 		switch later := s.ReceivedAt.After(latest); {
 		case repeats[s.digest] && later:
 		case !later:
@@ -255,12 +263,7 @@ func comesTo(held Held, believed map[uint64]*counted) bool {
 
 // Fold is what a group's statements come to now.
 func Fold(events []Event) []Entry {
-	stand := standing{}
-	statements := distinct(events)
-	for i := range statements {
-		stand.take(&statements[i])
-	}
-	return fold(stand)
+	return fold(standingOf(distinct(events)))
 }
 
 // counted is an entry and how often it is believed; two statements can come to

@@ -68,19 +68,20 @@ func (s *statement) earlier(other *statement) bool {
 	return cmp.Or(s.ReceivedAt.Compare(other.ReceivedAt), cmp.Compare(s.Delivery.Integration, other.Delivery.Integration)) < 0
 }
 
-// distinct drops repeated deliveries of one statement, keeping the earliest
-// received, and sorts by received time; ties are in content order, so the result
+// distinct drops repeated deliveries of one statement, of the same revision, keeping
+// the earliest received, and sorts by received time; ties are in content order, so the result
 // is a function of the set.
 func distinct(events []Event) []statement {
-	type identity struct {
-		fact   string
-		digest Digest
+	type record struct {
+		identity
+		revision  int64
+		withdrawn bool
 	}
-	position := make(map[identity]int, len(events))
+	position := make(map[record]int, len(events))
 	statements := make([]statement, 0, len(events))
 	for i := range events {
 		s := statement{Event: &events[i], fact: events[i].FactID(), digest: events[i].Digest()}
-		id := identity{s.fact, s.digest}
+		id := record{s.identity(), s.Revision, s.Withdrawn}
 		if at, known := position[id]; !known {
 			position[id] = len(statements)
 			statements = append(statements, s)
@@ -89,7 +90,8 @@ func distinct(events []Event) []statement {
 		}
 	}
 	slices.SortFunc(statements, func(a, b statement) int {
-		return cmp.Or(a.ReceivedAt.Compare(b.ReceivedAt), cmp.Compare(a.fact, b.fact), bytes.Compare(a.digest[:], b.digest[:]))
+		return cmp.Or(a.ReceivedAt.Compare(b.ReceivedAt), cmp.Compare(a.fact, b.fact), bytes.Compare(a.digest[:], b.digest[:]),
+			cmp.Compare(a.Revision, b.Revision), a.compareWithdrawal(b))
 	})
 	return statements
 }

@@ -30,6 +30,8 @@ var members = []member{
 	{"group", true, func(e *revenue.Event) any { return &e.Group }},
 	{"version", true, func(e *revenue.Event) any { return &e.Version }},
 	{"deleted", false, func(e *revenue.Event) any { return &e.Deleted }},
+	{"withdrawn", false, func(e *revenue.Event) any { return &e.Withdrawn }},
+	{"revision", false, func(e *revenue.Event) any { return &e.Revision }},
 	{"occurred_at", true, func(e *revenue.Event) any { return &e.OccurredAt }},
 	{"received_at", true, func(e *revenue.Event) any { return &e.ReceivedAt }},
 
