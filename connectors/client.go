@@ -1,6 +1,7 @@
 package connectors
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,8 @@ const (
 type Client struct {
 	// Transport makes the requests; nil is http.DefaultTransport.
 	Transport http.RoundTripper
+	// Timeout bounds one object; zero is what can be waited for within a delivery.
+	Timeout time.Duration
 }
 
 // Fetch reads the object at a path below the API's base URL; see Read.
@@ -40,7 +43,7 @@ func (c Client) Fetch(ctx context.Context, baseURL, path string, authorise func(
 // it; every other failure is temporary, a refused key among them: it can be mended
 // while the provider keeps trying.
 func (c Client) Read(ctx context.Context, baseURL, path string, authorise func(*http.Request)) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, fetchTimeout))
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(baseURL, "/")+path, http.NoBody)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"revstream/ingest/revenue"
 )
@@ -37,6 +38,9 @@ type Connector struct {
 	// Challenge answers the question that a provider asks the address, by GET, before
 	// it sends anything there. Nil: it asks none.
 	Challenge func(Delivery, url.Values) (Answer, error)
+
+	// History reads the provider's past from its API; nil if that is not known here.
+	History *History
 
 	// Accepted is the answer that the provider takes for success; the zero value is
 	// 200 with {"received":true}.
@@ -79,6 +83,10 @@ type Item struct {
 	// ID and Type are the provider's id and type of the event, for logs and
 	// counters; never for identity.
 	ID, Type string
+	// APIVersion is the version in which it is rendered, and At when it happened, as
+	// the provider says; both may be unknown. They tell of the source's health.
+	APIVersion string
+	At         time.Time
 	// Events are the statements to publish, complete and valid, with workspace,
 	// group, version and received time. None is a normal result.
 	Events []revenue.Event
@@ -102,6 +110,9 @@ const (
 	OutcomeQuarantined Outcome = "quarantined"
 	// OutcomeRefused: it does not verify, beside others of its batch that do.
 	OutcomeRefused Outcome = "refused"
+	// OutcomeOtherMode: its endpoint is for test mode and it is live, or the other way
+	// round; it books nothing, and no retry would change that.
+	OutcomeOtherMode Outcome = "other_mode"
 )
 
 // Outcome is what becomes of the item.

@@ -25,6 +25,8 @@ type Reader struct {
 	Livemode          bool
 	// About goes into every statement: the event's id, type and API version.
 	About revenue.Delivery
+	// At is when the event happened, if the provider says so: see Item.
+	At time.Time
 	// Exponents are the decimals of the currencies of which the provider has another
 	// idea than ISO 4217, by upper-case code.
 	Exponents map[string]int
@@ -41,7 +43,7 @@ func NewReader(provider string, delivery *Delivery, about revenue.Delivery) *Rea
 
 // Item is what has been read.
 func (r *Reader) Item() Item {
-	item := Item{ID: r.About.ID, Type: r.About.Type}
+	item := Item{ID: r.About.ID, Type: r.About.Type, APIVersion: r.About.APIVersion, At: r.At}
 	if r.fault != nil {
 		item.Err = r.fault
 		return item
@@ -195,20 +197,27 @@ const unixMost = 7258118400
 // Time reads an instant: ISO 8601, or Unix seconds or milliseconds, which their
 // magnitude tells apart; the zero time if none is given.
 func (r *Reader) Time(o Object, places ...string) time.Time {
+	at, known := Happened(o, places...)
+	if !known && o.Value(places...) != nil {
+		r.Invalid(places[0], "is not a time")
+	}
+	return at
+}
+
+// Happened is the instant at the first of the places that has one, as Reader.Time
+// reads it; for Item.At, which is never worth refusing an event for.
+func Happened(o Object, places ...string) (at time.Time, known bool) {
 	switch value := o.Value(places...).(type) {
-	case nil:
-		return time.Time{}
 	case string:
 		if at, ok := ParseTime(value); ok && !at.Before(time.Unix(0, 0)) && at.Unix() <= unixMost {
-			return at
+			return at, true
 		}
 	case json.Number:
 		if at, err := SignedAt(value.String()); err == nil && at.Unix() <= unixMost {
-			return at.UTC()
+			return at.UTC(), true
 		}
 	}
-	r.Invalid(places[0], "is not a time")
-	return time.Time{}
+	return time.Time{}, false
 }
 
 // RequiredTime is Time of what must be there.

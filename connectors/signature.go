@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"net/http"
@@ -33,7 +34,19 @@ const (
 	// ReasonMismatch: no secret leads to it. The secret is another, or the body was
 	// altered on its way.
 	ReasonMismatch Reason = "mismatch"
+	// ReasonBodyAltered and ReasonWrongSecret: it does not, and Diagnose found which of
+	// the two it is.
+	ReasonBodyAltered Reason = "body_altered"
+	ReasonWrongSecret Reason = "wrong_secret"
 )
+
+// ReasonOf is the reason of an ErrBadSignature; what says nothing better is a mismatch.
+func ReasonOf(err error) Reason {
+	if refused := new(SignatureError); errors.As(err, &refused) {
+		return refused.Reason
+	}
+	return ReasonMismatch
+}
 
 // SignatureError says why a delivery does not verify. It is an ErrBadSignature.
 type SignatureError struct {

@@ -108,6 +108,7 @@ func decodeItem(delivery *connectors.Delivery, envelope, data connectors.Object)
 		connectors.NewReader(Provider, delivery, revenue.Delivery{ID: data.ID("pspReference"), Type: data.Text("eventCode")}),
 		data,
 	}
+	i.At, _ = connectors.Happened(data, "eventDate")
 	// Where Adyen counts otherwise than ISO 4217:
 	// docs.adyen.com/development-resources/currency-codes.
 	i.Exponents = map[string]int{"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}

@@ -135,6 +135,7 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 		Reader: connectors.NewReader(Provider, &delivery, revenue.Delivery{Type: data.Text("kind")}),
 		data:   data, subject: data.Child("subject"),
 	}
+	n.At, _ = connectors.Happened(data, "timestamp")
 	// Notifications have no id; the subject's is what to look for.
 	for _, kind := range []string{"subscription", "transaction", "dispute"} {
 		if id := n.subject.ID(kind + ".id"); id != "" {

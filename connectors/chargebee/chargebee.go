@@ -83,6 +83,7 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 	reader := connectors.NewReader(Provider, &delivery, revenue.Delivery{
 		ID: envelope.Text("id"), Type: envelope.Text("event_type"), APIVersion: envelope.Text("api_version"),
 	})
+	reader.At, _ = connectors.Happened(envelope, "occurred_at")
 	e := &event{Reader: reader, content: envelope.Child("content")}
 	if transaction := e.content.Child("transaction"); transaction != nil {
 		e.occurredAt = e.RequiredTime(envelope, "occurred_at")

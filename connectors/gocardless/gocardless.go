@@ -117,6 +117,7 @@ func decode(ctx context.Context, delivery connectors.Delivery) ([]connectors.Ite
 func decodeEvent(delivery *connectors.Delivery, held *resources, data connectors.Object) connectors.Item {
 	e := &event{data: data}
 	e.Reader = connectors.NewReader(Provider, delivery, revenue.Delivery{ID: data.ID("id"), Type: typeOf(data)})
+	e.At, _ = connectors.Happened(data, "created_at")
 	e.environment()
 	wanted, known := readers[e.About.Type]
 	if !known {

@@ -100,6 +100,7 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 		connectors.NewReader(Provider, &delivery, revenue.Delivery{ID: envelope.Text("event_id"), Type: envelope.Text("event_type")}),
 		envelope.Child("data"),
 	}
+	e.At, _ = connectors.Happened(envelope, "occurred_at")
 	if read := readers[e.About.Type]; read != nil {
 		read(e)
 	}

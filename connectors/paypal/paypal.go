@@ -130,6 +130,7 @@ func decode(ctx context.Context, delivery connectors.Delivery) ([]connectors.Ite
 		}),
 		data: data, resource: data.Child("resource"),
 	}
+	e.At, _ = connectors.Happened(data, "create_time")
 	if isSandbox(delivery.Header.Get("Paypal-Cert-Url")) {
 		e.Livemode = false
 	}

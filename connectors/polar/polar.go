@@ -83,6 +83,7 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 		connectors.NewReader(Provider, &delivery, revenue.Delivery{ID: id, Type: envelope.Text("type")}),
 		envelope.Child("data"),
 	}
+	e.At, _ = connectors.Happened(envelope, "timestamp")
 	if read := readers[e.About.Type]; read != nil {
 		read(e)
 	}

@@ -95,6 +95,7 @@ func decode(ctx context.Context, delivery connectors.Delivery) ([]connectors.Ite
 	e := &event{connectors.NewReader(Provider, &delivery, revenue.Delivery{
 		ID: named.Text("id"), Type: named.Text("object_type") + "." + named.Text("event_type"), APIVersion: apiVersion,
 	}), named}
+	e.At, _ = connectors.Happened(named, "event_time")
 	var fault error
 	if read := readers[named.Text("object_type")]; read != nil {
 		fault = read(e, ctx)

@@ -135,6 +135,7 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 	e := &event{Reader: connectors.NewReader(Provider, &delivery, revenue.Delivery{
 		ID: o.Text("id"), Type: o.Text("type"), APIVersion: envelope.Text("api_version"),
 	}), o: o}
+	e.At, _ = connectors.Happened(o, "event_timestamp_ms")
 	switch environment := o.Text("environment"); {
 	case environment == "SANDBOX" || o.Text("store") == "TEST_STORE":
 		e.Livemode = false

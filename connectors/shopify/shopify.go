@@ -82,6 +82,7 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 		}),
 		data,
 	}
+	e.At, _ = connectors.Happened(connectors.Object{"at": header.Get("X-Shopify-Triggered-At")}, "at")
 	// An app has one secret and many shops.
 	if shop := header.Get("X-Shopify-Shop-Domain"); shopDomain.MatchString(shop) {
 		e.Account = shop

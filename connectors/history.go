@@ -1,0 +1,68 @@
+package connectors
+
+import (
+	"context"
+	"time"
+)
+
+// History is how a provider's past is read from its API: what happened before there
+// was an endpoint, and while its deliveries were lost. What it comes to are the same
+// statements that deliveries come to, so reading what is known already costs nothing.
+type History struct {
+	// Streams are the provider's lists, in the order to read them.
+	Streams []Stream
+	// Totals sums up the money that the provider says it moved, for comparison; nil if
+	// it does not say.
+	Totals func(ctx context.Context, past Past, window Window) ([]DayTotal, error)
+}
+
+// Stream is one list of a provider.
+type Stream struct {
+	Name string
+	// KeptFor is how far back the provider still has it; zero is for ever.
+	KeptFor time.Duration
+	// Page reads what was created within the window, from a cursor on, which is empty
+	// at first. An error is temporary: the same page may be asked for again.
+	Page func(ctx context.Context, past Past, window Window, cursor string) (Page, error)
+}
+
+// Window is a range of time, half open.
+type Window struct{ From, Until time.Time }
+
+// Page is a part of a list. Next is the cursor of what follows; empty at the end.
+type Page struct {
+	Items []Item
+	Next  string
+}
+
+// Past says of whom the past is read, and how the API is reached.
+type Past struct {
+	// Delivery has the workspace, the endpoint with its account, mode and settings, and
+	// as ReceivedAt the present moment.
+	Delivery Delivery
+	// Connected is the account to read on behalf of, for platforms; empty is the key's
+	// own.
+	Connected string
+	// Heard is since when deliveries tell of changes. What a list says of an object's
+	// state as it is now, it says of the time before.
+	Heard time.Time
+	// Client reaches the API: patiently, and no faster than it allows.
+	Client Client
+}
+
+// The flows that DayTotal sums up.
+const (
+	FlowCharge          = "charge"
+	FlowRefund          = "refund"
+	FlowDispute         = "dispute"
+	FlowDisputeReversal = "dispute_reversal"
+)
+
+// DayTotal is the money of one flow that moved on a UTC day, signed: what went out is
+// negative.
+type DayTotal struct {
+	Day      time.Time
+	Currency string // ISO 4217
+	Flow     string
+	Amount   int64 // minor units
+}
