@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"revstream/ingest/revenue"
 )
 
 // Cluster is all the servers that revenue is kept on: one, or shards that each keep
@@ -226,6 +229,20 @@ func (c *Cluster) NextOffsets(ctx context.Context, topicID string, slices []int3
 		}
 	}
 	return next, nil
+}
+
+// ReadGroups is Store.ReadGroups of groups on any shard, for those who do not know
+// their slices: each shard is asked for all.
+func (c *Cluster) ReadGroups(ctx context.Context, keys []revenue.GroupKey) (map[revenue.GroupKey]GroupState, error) {
+	states := make(map[revenue.GroupKey]GroupState, len(keys))
+	for _, shard := range c.shards {
+		found, err := shard.ReadGroups(ctx, keys)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(states, found)
+	}
+	return states, nil
 }
 
 // InsertRates is Store.InsertRates on every shard: whichever answers has all rates.

@@ -70,6 +70,10 @@ type Config struct {
 	// rebuild.
 	MaintenanceTimeout time.Duration `koanf:"maintenance_timeout"`
 
+	// DeliveriesRetention is how long webhook deliveries are kept as they came in, in
+	// whole hours. It takes effect with the next migration.
+	DeliveriesRetention time.Duration `koanf:"deliveries_retention"`
+
 	// Query limits hold for Select and Each, that is for answers.
 	QueryTimeout        time.Duration `koanf:"query_timeout"`
 	QueryRowsReadMax    uint64        `koanf:"query_rows_read_max"`
@@ -108,6 +112,7 @@ func DefaultConfig() Config {
 		StateTimeout:         20 * time.Second,
 		TakeOverTimeout:      30 * time.Second,
 		MaintenanceTimeout:   10 * time.Minute,
+		DeliveriesRetention:  400 * 24 * time.Hour,
 		QueryTimeout:         30 * time.Second,
 		QueryRowsReadMax:     2_000_000_000,
 		QueryBytesReadMax:    200 << 30,
@@ -147,6 +152,7 @@ func (c Config) Validate() error {
 	} {
 		check(value >= time.Second, "clickhouse: %s %v is shorter than a second", name, value)
 	}
+	check(c.DeliveriesRetention >= time.Hour, "clickhouse: deliveries_retention %v is shorter than an hour", c.DeliveriesRetention)
 	for name, value := range map[string]uint64{
 		"query_rows_read_max": c.QueryRowsReadMax, "query_bytes_read_max": c.QueryBytesReadMax,
 		"query_result_rows_max": c.QueryResultRowsMax, "query_memory_bytes_max": c.QueryMemoryBytesMax,

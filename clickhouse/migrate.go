@@ -92,7 +92,7 @@ func (s *Store) migrateOnce(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrating clickhouse: %w", classify(err))
 	}
-	return nil
+	return s.keepDeliveriesFor(ctx)
 }
 
 func (s *Store) createDatabase(ctx context.Context, name string) error {

@@ -16,11 +16,12 @@ var queryFiles embed.FS
 
 // queries are the statements of sql/*.sql.
 type queries struct {
-	fence, raiseFence, runningWrites, killWrites, highWater, highestEpochs, rowsUntil string
-	groupStatements, groupHeld, groupRows, groupHashes                                string
-	saveProgress, completeThrough, latestRates                                        string
-	chunks, slices, reserve, reserved, keepsStatistics                                string
-	layout, layoutSeen, claimLayout, ownTables                                        string
+	fence, raiseFence, runningWrites, killWrites, highWater, highestEpochs, rowsUntil          string
+	groupStatements, groupHeld, groupRows, groupHashes                                         string
+	saveProgress, completeThrough, latestRates                                                 string
+	chunks, slices, reserve, reserved, keepsStatistics                                         string
+	layout, layoutSeen, claimLayout, ownTables                                                 string
+	sources, sourceCounts, providerTotals, deliveriesNewest, deliveriesOldest, deliveriesTable string
 	// By derived table.
 	equalise, check map[string]string
 }
@@ -52,9 +53,11 @@ func loadQueries() (queries, error) {
 		"chunks":       &q.chunks, "slices": &q.slices,
 		"reserve": &q.reserve, "reserved": &q.reserved, "keeps_statistics": &q.keepsStatistics,
 		"layout": &q.layout, "layout_seen": &q.layoutSeen, "claim_layout": &q.claimLayout, "own_tables": &q.ownTables,
+		"deliveries_table": &q.deliveriesTable, "sources": &q.sources, "source_counts": &q.sourceCounts, "provider_totals": &q.providerTotals,
 	} {
 		*into = render(name)
 	}
+	q.deliveriesNewest, q.deliveriesOldest = renderFor("deliveries", "DESC"), renderFor("deliveries", "ASC")
 	q.equalise[tableEntries], q.check[tableEntries] = render("equalise_entries"), render("check_entries")
 	for _, r := range rollups {
 		q.equalise[r.Table] = renderFor("equalise_"+r.of, r)

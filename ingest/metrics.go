@@ -20,6 +20,7 @@ type metrics struct {
 
 	items    *prometheus.CounterVec // of webhook deliveries, by provider and outcome
 	refusals *prometheus.CounterVec // of webhook deliveries, by provider and reason
+	sources  *sourceMetrics
 	panics   prometheus.Counter
 }
 
@@ -38,7 +39,8 @@ func newMetrics(registerer prometheus.Registerer, inFlight func() int64, ahead f
 			Namespace: "revstream", Subsystem: "ingest", Name: "request_seconds",
 			Help: "Time to answer, Kafka's acknowledgement included, by door.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}, []string{"door"}),
-		panics: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "revstream", Subsystem: "ingest", Name: "panics_total", Help: "Requests whose handler panicked."}),
+		sources: newSourceMetrics(),
+		panics:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: "revstream", Subsystem: "ingest", Name: "panics_total", Help: "Requests whose handler panicked."}),
 	}
 	m.hits, m.misses = m.lookups.WithLabelValues("hit"), m.lookups.WithLabelValues("miss")
 	inside := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "revstream", Subsystem: "ingest", Name: "requests_in_flight", Help: "Requests being served."},
@@ -46,7 +48,8 @@ func newMetrics(registerer prometheus.Registerer, inFlight func() int64, ahead f
 	early := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "revstream", Subsystem: "ingest", Name: "clock_ahead_seconds",
 		Help: "By how much times of acceptance are ahead of the wall clock, because that was set back."}, func() float64 { return ahead().Seconds() })
 	var faults []error
-	for _, collector := range []prometheus.Collector{m.requests, m.seconds, m.records, m.statements, m.lookups, m.items, m.refusals, m.panics, inside, early} {
+	collectors := []prometheus.Collector{m.requests, m.seconds, m.records, m.statements, m.lookups, m.items, m.refusals, m.panics, inside, early}
+	for _, collector := range append(collectors, m.sources.collectors()...) {
 		faults = append(faults, registerer.Register(collector))
 	}
 	return m, errors.Join(faults...)

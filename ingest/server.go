@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"revstream/connectors"
 	"revstream/ingest/control"
@@ -55,7 +56,15 @@ type Server struct {
 	sightings   *lru.Cache[string, sighting]    // Pulsora events of late
 	providers   map[string]connectors.Connector // by the {provider} of the route
 	metrics     *metrics
+	// refusalsKept and diagnoses bound what is spent on deliveries that do not verify.
+	refusalsKept, diagnoses *rate.Limiter
 }
+
+// Refused deliveries that are noted, and looked into, a second.
+const (
+	refusalsKeptPerSecond = 10
+	diagnosesPerSecond    = 10
+)
 
 // New makes a server; it starts nothing. The error is a fault of the
 // configuration or of the dependencies.
@@ -67,7 +76,10 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 		deps.Now = time.Now
 	}
 	s := &Server{cfg: cfg, Dependencies: deps, gate: gate{most: int64(cfg.RequestsInFlightMax)},
-		providers: map[string]connectors.Connector{}}
+		providers:    map[string]connectors.Connector{},
+		refusalsKept: rate.NewLimiter(refusalsKeptPerSecond, 10*refusalsKeptPerSecond),
+		diagnoses:    rate.NewLimiter(diagnosesPerSecond, 10*diagnosesPerSecond),
+	}
 	for _, connector := range deps.Connectors {
 		s.providers[connector.Provider] = connector
 	}

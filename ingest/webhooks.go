@@ -32,7 +32,7 @@ func (s *Server) postWebhook(ctx context.Context, c *fiber.Ctx) (answer, error) 
 	}
 	_, items, err := connector.Receive(ctx, delivery)
 	if err != nil {
-		return answer{}, s.webhookError(connector, err)
+		return answer{}, s.refused(ctx, connector, delivery, err)
 	}
 	statements, err := s.book(ctx, connector, endpoint.Mode, delivery, items)
 	if err != nil {
@@ -43,9 +43,9 @@ func (s *Server) postWebhook(ctx context.Context, c *fiber.Ctx) (answer, error) 
 	return a, nil
 }
 
-// book publishes the statements of a delivery's items, and returns how many; what
-// can never be read or stored becomes a dead letter, so that one bad item does not
-// keep the others back.
+// book publishes the statements of a delivery's items, beside the delivery itself,
+// and returns how many; what can never be read or stored becomes a dead letter, so
+// that one bad item does not keep the others back.
 func (s *Server) book(ctx context.Context, connector connectors.Connector, mode control.Mode, delivery connectors.Delivery, items []connectors.Item) (int, error) {
 	var wanted []revenue.Event
 	for i := range items {
@@ -55,42 +55,50 @@ func (s *Server) book(ctx context.Context, connector connectors.Connector, mode 
 			wanted = append(wanted, items[i].Events...)
 		}
 	}
-	err := s.Producer.Publish(ctx, wanted...)
-	poison := errors.Is(err, stream.ErrInvalid) || errors.Is(err, stream.ErrTooLarge)
-	if err != nil && !poison {
+	kept := keptDelivery(connector, mode, delivery, items, wanted)
+	err := s.Producer.PublishDelivery(ctx, kept, wanted...)
+	if errors.Is(err, stream.ErrInvalid) || errors.Is(err, stream.ErrTooLarge) {
+		if wanted, err = s.bookEach(ctx, mode, items); err == nil {
+			kept = keptDelivery(connector, mode, delivery, items, wanted)
+			err = s.Producer.PublishDelivery(ctx, kept)
+		}
+	}
+	if err != nil {
 		return 0, err
 	}
-	statements := 0
 	for position, item := range items {
-		accepted := acceptsAll(mode, item.Events)
-		if poison && accepted {
-			switch err := s.Producer.Publish(ctx, item.Events...); {
-			case errors.Is(err, stream.ErrInvalid), errors.Is(err, stream.ErrTooLarge):
-				item = connectors.Item{ID: item.ID, Type: item.Type, Err: err}
-			case err != nil:
-				return 0, err
-			}
-		}
-		outcome := string(item.Outcome())
-		switch {
-		case item.Err != nil:
+		if item.Err != nil {
 			if err := s.quarantine(ctx, connector, delivery, position, item); err != nil {
 				return 0, err
 			}
-		case !accepted:
-			outcome = outcomeOtherMode
-		default:
-			statements += len(item.Events)
 		}
-		s.metrics.items.WithLabelValues(connector.Provider, outcome).Inc()
+		s.metrics.items.WithLabelValues(connector.Provider, kept.Items[position].Outcome).Inc()
 		s.Log.Debug("webhook event", zap.String("provider", connector.Provider), zap.String("endpoint", delivery.Integration),
-			zap.String("type", item.Type), zap.String("event_id", item.ID), zap.String("outcome", outcome))
+			zap.String("type", item.Type), zap.String("event_id", item.ID), zap.String("outcome", kept.Items[position].Outcome))
 	}
-	return statements, nil
+	s.metrics.sources.delivered(kept)
+	return len(wanted), nil
 }
 
-// outcomeOtherMode is that of an event whose endpoint is for the other mode.
-const outcomeOtherMode = "other_mode"
+// bookEach publishes the statements of one item after the other, when one of them
+// cannot be stored, and returns those that were. An item that cannot says so.
+func (s *Server) bookEach(ctx context.Context, mode control.Mode, items []connectors.Item) (booked []revenue.Event, err error) {
+	for i := range items {
+		item := &items[i]
+		if !acceptsAll(mode, item.Events) {
+			continue
+		}
+		switch err := s.Producer.Publish(ctx, item.Events...); {
+		case errors.Is(err, stream.ErrInvalid), errors.Is(err, stream.ErrTooLarge):
+			item.Events, item.Err = nil, err
+		case err != nil:
+			return nil, err
+		default:
+			booked = append(booked, item.Events...)
+		}
+	}
+	return booked, nil
+}
 
 func acceptsAll(mode control.Mode, events []revenue.Event) bool {
 	for i := range events {
@@ -103,7 +111,7 @@ func acceptsAll(mode control.Mode, events []revenue.Event) bool {
 
 // getWebhook answers the question that some providers ask an address before they
 // use it.
-func (s *Server) getWebhook(_ context.Context, c *fiber.Ctx) (answer, error) {
+func (s *Server) getWebhook(ctx context.Context, c *fiber.Ctx) (answer, error) {
 	connector, endpoint, err := s.webhookEndpoint(c)
 	if err != nil {
 		return answer{}, err
@@ -121,7 +129,7 @@ func (s *Server) getWebhook(_ context.Context, c *fiber.Ctx) (answer, error) {
 	}
 	said, err := connector.Challenge(delivery, query)
 	if err != nil {
-		return answer{}, s.webhookError(connector, err)
+		return answer{}, s.refused(ctx, connector, delivery, err)
 	}
 	return answerOf(said), nil
 }
@@ -174,25 +182,25 @@ func (s *Server) quarantine(ctx context.Context, connector connectors.Connector,
 	}))
 }
 
-// webhookError asks the provider to retry whatever is not its own fault.
-func (s *Server) webhookError(connector connectors.Connector, err error) error {
-	if errors.Is(err, connectors.ErrBadSignature) {
-		reason := connectors.ReasonMismatch
-		if refused := new(connectors.SignatureError); errors.As(err, &refused) {
-			reason = refused.Reason
-		}
-		s.metrics.refusals.WithLabelValues(connector.Provider, string(reason)).Inc()
-		s.Log.Info("webhook delivery refused", zap.String("provider", connector.Provider), zap.Error(err))
+// refused turns an error of receiving into the provider's answer. It asks for a retry
+// of whatever is not the sender's own fault.
+func (s *Server) refused(ctx context.Context, connector connectors.Connector, delivery connectors.Delivery, err error) error {
+	switch {
+	case errors.Is(err, connectors.ErrBadSignature):
+		err = s.diagnosed(connector, delivery, err)
+		s.metrics.refusals.WithLabelValues(connector.Provider, string(connectors.ReasonOf(err))).Inc()
+		s.Log.Info("webhook delivery refused", zap.String("provider", connector.Provider), zap.String("endpoint", delivery.Integration), zap.Error(err))
+		s.keepRefusal(ctx, connector, delivery, err)
 		f := s.failureOf(err)
 		if connector.RefusedStatus != 0 {
 			f.status = connector.RefusedStatus
 		}
 		return f
-	}
-	if errors.Is(err, connectors.ErrMalformed) || errors.Is(err, stream.ErrBusy) {
+	case errors.Is(err, connectors.ErrMalformed), errors.Is(err, stream.ErrBusy):
 		return err
+	default:
+		return s.busy(err)
 	}
-	return s.busy(err)
 }
 
 // answerOf is a connector's answer as one of ours.

@@ -96,16 +96,24 @@ func (p *process) trim(ctx context.Context, b *broker.Broker) {
 			return
 		case <-ticker.C:
 		}
-		positions, err := stream.Positions(ctx, p.config.Kafka, p.config.Sink.Groups(p.config.ClickHouse.ShardCount())...)
-		if err == nil {
-			committed := make(map[int32]int64, len(positions))
-			for partition, position := range positions {
-				committed[partition] = max(0, position.Committed)
-			}
-			_, err = b.Trim(ctx, p.config.Kafka.EventsTopic, committed)
-		}
+		err := errors.Join(
+			p.trimTopic(ctx, b, p.config.Kafka.EventsTopic, p.config.Sink.Groups(p.config.ClickHouse.ShardCount())...),
+			p.trimTopic(ctx, b, p.config.Kafka.DeliveriesTopic, p.config.Archive.Group))
 		if err != nil && !errors.Is(err, context.Canceled) {
 			p.log.Warn("trimming the embedded broker's log", zap.Error(err))
 		}
 	}
+}
+
+func (p *process) trimTopic(ctx context.Context, b *broker.Broker, topic string, groups ...string) error {
+	positions, err := stream.PositionsIn(ctx, p.config.Kafka, topic, groups...)
+	if err != nil {
+		return err
+	}
+	committed := make(map[int32]int64, len(positions))
+	for partition, position := range positions {
+		committed[partition] = max(0, position.Committed)
+	}
+	_, err = b.Trim(ctx, topic, committed)
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	engine "revstream/clickhouse/embedded"
 	"revstream/connectors/stripe"
 	"revstream/ingest"
+	"revstream/ingest/archive"
 	"revstream/ingest/control"
 	"revstream/ingest/sink"
 	"revstream/ingest/stream"
@@ -36,7 +37,9 @@ type Config struct {
 	Control    control.Config    `koanf:"control"`
 	Ingest     ingest.Config     `koanf:"ingest"`
 	Sink       sink.Config       `koanf:"sink"`
-	Query      analytics.Config  `koanf:"query"`
+	// Archive says how webhook deliveries are kept as they came in.
+	Archive archive.Config   `koanf:"archive"`
+	Query   analytics.Config `koanf:"query"`
 	// Stripe says how its deliveries are read.
 	Stripe stripe.Config `koanf:"stripe"`
 }
@@ -80,6 +83,7 @@ func defaultConfig() Config {
 		Control:    control.DefaultConfig(),
 		Ingest:     ingest.DefaultConfig(),
 		Sink:       sink.DefaultConfig(),
+		Archive:    archive.DefaultConfig(),
 		Query:      analytics.DefaultConfig(),
 		Stripe:     stripe.DefaultConfig(),
 	}
@@ -120,6 +124,7 @@ func (c Config) Validate() error {
 		section("kafka", c.Kafka.Validate()), section("broker", c.Broker.Validate()),
 		section("clickhouse", c.ClickHouse.Validate()), section("engine", c.Engine.Validate()),
 		section("control", c.Control.Validate()), section("ingest", c.Ingest.Validate()), section("sink", c.Sink.Validate()), section("query", c.Query.Validate()),
+		section("archive", c.Archive.Validate()),
 		section("stripe", c.Stripe.Validate()),
 	}
 	check := func(holds bool, format string, args ...any) {

@@ -144,7 +144,7 @@ func deadLettersRetryCommand() *cobra.Command {
 			}
 			fmt.Fprintf(command.OutOrStdout(), "retried %d dead letters\n", count-webhooks)
 			if webhooks > 0 {
-				fmt.Fprintf(command.OutOrStdout(), "left %d webhook deliveries: have the provider send them again\n", webhooks)
+				fmt.Fprintf(command.OutOrStdout(), "left %d webhook deliveries: read them again with `deliveries replay`\n", webhooks)
 			}
 			return nil
 		}),

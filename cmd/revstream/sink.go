@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"revstream/ingest/archive"
 	"revstream/ingest/sink"
 	"revstream/ingest/stream"
 )
@@ -54,6 +55,32 @@ func (p *process) startSink(failed chan<- error) error {
 			return err
 		}
 	}
+	return p.startArchive(letters.Quarantine, failed)
+}
+
+// startArchive begins to bring webhook deliveries into ClickHouse as they came in.
+func (p *process) startArchive(quarantine sink.Quarantine, failed chan<- error) error {
+	keeper, err := archive.New(p.config.Archive, p.config.Kafka, p.store, quarantine, p.registry, p.log.Named("archive"))
+	if err != nil {
+		return fmt.Errorf("making the archive: %w", err)
+	}
+	ctx, leave := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := keeper.Run(ctx); err != nil {
+			failed <- fmt.Errorf("the archive has ended: %w", err)
+		}
+	}()
+	p.stops.add("archive", func(ctx context.Context) error {
+		leave()
+		select {
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
 	return nil
 }
 

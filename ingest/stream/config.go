@@ -22,6 +22,12 @@ type Config struct {
 	EventsTopic string `koanf:"events_topic"`
 	// DeadLettersTopic holds what the sink could not read, until it is retried.
 	DeadLettersTopic string `koanf:"dead_letters_topic"`
+	// DeliveriesTopic holds webhook deliveries as they came in until they are stored,
+	// DeliveriesRetention at most. It has DeliveriesPartitions, whose count is as
+	// fixed as that of the events.
+	DeliveriesTopic      string        `koanf:"deliveries_topic"`
+	DeliveriesPartitions int32         `koanf:"deliveries_partitions"`
+	DeliveriesRetention  time.Duration `koanf:"deliveries_retention"`
 	// The compacted topics behind tables.
 	ControlTopic      string `koanf:"control_topic"`
 	MessagesTopic     string `koanf:"messages_topic"`
@@ -134,10 +140,14 @@ func DefaultConfig() Config {
 
 		EventsTopic:       "revenue.events",
 		DeadLettersTopic:  "revenue.dead-letters",
+		DeliveriesTopic:   "revenue.deliveries",
 		ControlTopic:      "revenue.control",
 		MessagesTopic:     "revenue.messages",
 		TransactionsTopic: "revenue.transactions",
 		IdempotencyTopic:  "revenue.idempotency",
+
+		DeliveriesPartitions: 1,
+		DeliveriesRetention:  14 * 24 * time.Hour,
 
 		Partitions:         4,
 		ReplicationFactor:  1,
@@ -190,6 +200,7 @@ func (c Config) Validate() error {
 	require(c.HeartbeatInterval*3 <= c.SessionTimeout,
 		"heartbeat_interval %v must be at most a third of session_timeout %v", c.HeartbeatInterval, c.SessionTimeout)
 	require(c.ProduceTimeout >= time.Second, "produce_timeout %v is less than a second", c.ProduceTimeout)
+	require(c.DeliveriesRetention >= time.Hour, "deliveries_retention %v is less than an hour", c.DeliveriesRetention)
 	require(c.TombstoneRetention >= time.Hour, "tombstone_retention %v is less than an hour", c.TombstoneRetention)
 	faults = append(faults, c.validateTopics(), c.TLS.validate(), c.SASL.validate())
 	return errors.Join(faults...)
@@ -199,6 +210,7 @@ func (c Config) Validate() error {
 func (c Config) counts() map[string]int64 {
 	return map[string]int64{
 		"partitions":                int64(c.Partitions),
+		"deliveries_partitions":     int64(c.DeliveriesPartitions),
 		"replication_factor":        int64(c.ReplicationFactor),
 		"min_insync_replicas":       int64(c.MinInsyncReplicas),
 		"dial_timeout":              int64(c.DialTimeout),
@@ -221,7 +233,7 @@ func (c Config) tableTopics() []string {
 }
 
 func (c Config) validateTopics() error {
-	topics := append([]string{c.EventsTopic, c.DeadLettersTopic}, c.tableTopics()...)
+	topics := append([]string{c.EventsTopic, c.DeadLettersTopic, c.DeliveriesTopic}, c.tableTopics()...)
 	slices.Sort(topics)
 	for i, topic := range topics {
 		if !isTopicName(topic) {

@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Position is how far a consumer group has come in one partition of the events
-// topic. All are offsets.
+// Position is how far a consumer group has come in one partition of a topic. All are
+// offsets.
 type Position struct {
 	// Start is the first record that Kafka still has, End the one after the last.
 	Start, End int64
@@ -20,10 +20,15 @@ type Position struct {
 // Lag is how many records the group has not committed.
 func (p Position) Lag() int64 { return p.End - max(p.Committed, p.Start) }
 
-// Positions tells how far the groups are, by partition of the events topic; of
-// groups that share it, the furthest in each partition. The error is an ErrBusy if
-// Kafka does not answer, an ErrTopic if the topic is absent.
+// Positions is PositionsIn the events topic.
 func Positions(ctx context.Context, cfg Config, groups ...string) (map[int32]Position, error) {
+	return PositionsIn(ctx, cfg, cfg.EventsTopic, groups...)
+}
+
+// PositionsIn tells how far the groups are, by partition of a topic; of groups that
+// share it, the furthest in each partition. The error is an ErrBusy if Kafka does not
+// answer, an ErrTopic if the topic is absent.
+func PositionsIn(ctx context.Context, cfg Config, topic string, groups ...string) (map[int32]Position, error) {
 	client, err := newClient(cfg, "admin", zap.NewNop(), nil)
 	if err != nil {
 		return nil, err
@@ -33,26 +38,26 @@ func Positions(ctx context.Context, cfg Config, groups ...string) (map[int32]Pos
 	defer cancel()
 	admin := kadm.NewClient(client)
 	// The commits first: an end that is read later is never before them.
-	committed, err := commits(ctx, admin, cfg.EventsTopic, groups)
+	committed, err := commits(ctx, admin, topic, groups)
 	if err != nil {
 		return nil, err
 	}
-	starts, err := admin.ListStartOffsets(ctx, cfg.EventsTopic)
+	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err != nil {
-		return nil, fmt.Errorf("list where topic %s starts: %w: %w", cfg.EventsTopic, ErrBusy, err)
+		return nil, fmt.Errorf("list where topic %s starts: %w: %w", topic, ErrBusy, err)
 	}
-	ends, err := admin.ListEndOffsets(ctx, cfg.EventsTopic)
+	ends, err := admin.ListEndOffsets(ctx, topic)
 	if err != nil {
-		return nil, fmt.Errorf("list where topic %s ends: %w: %w", cfg.EventsTopic, ErrBusy, err)
+		return nil, fmt.Errorf("list where topic %s ends: %w: %w", topic, ErrBusy, err)
 	}
-	if len(ends[cfg.EventsTopic]) == 0 {
-		return nil, fmt.Errorf("%w: there is no topic %s", ErrTopic, cfg.EventsTopic)
+	if len(ends[topic]) == 0 {
+		return nil, fmt.Errorf("%w: there is no topic %s", ErrTopic, topic)
 	}
-	positions := make(map[int32]Position, len(ends[cfg.EventsTopic]))
-	for partition, end := range ends[cfg.EventsTopic] {
-		start, known := starts.Lookup(cfg.EventsTopic, partition)
+	positions := make(map[int32]Position, len(ends[topic]))
+	for partition, end := range ends[topic] {
+		start, known := starts.Lookup(topic, partition)
 		if end.Err != nil || !known || start.Err != nil {
-			return nil, fmt.Errorf("find the ends of %s/%d: %w", cfg.EventsTopic, partition, ErrBusy)
+			return nil, fmt.Errorf("find the ends of %s/%d: %w", topic, partition, ErrBusy)
 		}
 		position := Position{Start: start.Offset, End: end.Offset, Committed: -1}
 		if at, found := committed[partition]; found {

@@ -60,6 +60,10 @@ func (c Config) layouts() []layout {
 		})},
 		// A dead letter stays until it is retried or discarded, which writes a tombstone.
 		{c.DeadLettersTopic, 1, true, settings(compacted)},
+		{c.DeliveriesTopic, c.DeliveriesPartitions, false, settings(map[string]string{
+			"cleanup.policy": "delete", "retention.bytes": "-1",
+			"retention.ms": strconv.FormatInt(c.DeliveriesRetention.Milliseconds(), 10),
+		})},
 	}
 	for _, topic := range c.tableTopics() {
 		list = append(list, layout{topic, 1, true, settings(compacted)})
