@@ -72,6 +72,16 @@ func (keyring) Workspace(slug string) (control.Workspace, bool) {
 	return control.Workspace{}, false
 }
 
+func (keyring) Endpoints(workspace string) []control.Endpoint {
+	if workspace != "ws_1" {
+		return nil
+	}
+	return []control.Endpoint{
+		{ID: "we_busy", Workspace: workspace, Provider: "stripe", Mode: control.ModeAny},
+		{ID: "we_unused", Workspace: workspace, Provider: "paddle", Account: "acct_1", Mode: control.ModeTest, RevokedAt: testNow},
+	}
+}
+
 // fixture is the query API on a database of its own.
 type fixture struct {
 	t     testing.TB

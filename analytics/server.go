@@ -28,6 +28,8 @@ import (
 type Directory interface {
 	Authenticate(presented string) (control.Key, error)
 	Workspace(slug string) (control.Workspace, bool)
+	// Endpoints are the webhook endpoints of a workspace, revoked ones too.
+	Endpoints(workspace string) []control.Endpoint
 }
 
 // Dependencies are what a Server works with. Now is time.Now unless a test needs
@@ -96,6 +98,7 @@ const (
 	PathChurn          = "/v1/metrics/churn"
 	PathCommitted      = "/v1/metrics/committed"
 	PathTables         = "/v1/tables"
+	PathSources        = "/v1/sources"
 )
 
 // Headers of the answers.
@@ -128,6 +131,7 @@ func (s *Server) Routes(app fiber.Router) {
 		PathChurn:          s.churn,
 		PathCommitted:      s.committed,
 		PathTables:         s.table,
+		PathSources:        s.sources,
 	} {
 		app.Get(path, s.handler(path, answer))
 		app.All(path, func(c *fiber.Ctx) error {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,14 +48,8 @@ func endpointsDryRunCommand() *cobra.Command {
 			if delivery.Settings, err = settled(connector, settings); err != nil {
 				return err
 			}
-			for _, header := range headers {
-				name, value, found := strings.Cut(header, ":")
-				if !found {
-					return exitWith(exitUsage, fmt.Errorf("--header %s: want \"Name: value\"", name))
-				}
-				delivery.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
-			}
-			return nil
+			delivery.Header, err = headersOf(headers)
+			return err
 		},
 		RunE: func(command *cobra.Command, args []string) (err error) {
 			if delivery.Body, err = readBody(command.InOrStdin(), args[0]); err != nil {
