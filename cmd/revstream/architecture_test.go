@@ -39,8 +39,10 @@ var arrows = map[string][]string{
 	// their packages, HTTP to this one.
 	"ingest": {"ingest/revenue", "connectors", "ingest/stream", "ingest/control", "ingest/quota",
 		"connectors/native", "connectors/pulsora", "connectors/thrivestack", "connectors/trackly"},
-	"ingest/sink": {"ingest/revenue", "ingest/stream", "clickhouse"},
-	"analytics":   {"ingest/revenue", "clickhouse", "ingest/control", "ingest/quota"},
+	"ingest/sink":     {"ingest/revenue", "ingest/stream", "clickhouse"},
+	"ingest/archive":  {"ingest/revenue", "ingest/stream", "clickhouse", "connectors"},
+	"ingest/backfill": {"ingest/revenue", "ingest/stream", "connectors"},
+	"analytics":       {"ingest/revenue", "clickhouse", "ingest/control", "ingest/quota"},
 	// Reads files, for the command that loads them.
 	"analytics/rates": {"clickhouse"},
 	// Connectors of one provider each: see allowedImports.

@@ -61,6 +61,7 @@ func rootCommand() *cobra.Command {
 		runCommand(), ingestCommand(), sinkCommand(), queryCommand(), brokerCommand(), engineCommand(),
 		migrateCommand(), checkCommand(), rebuildCommand(), ratesCommand(),
 		keysCommand(), workspacesCommand(), endpointsCommand(), deadLettersCommand(),
+		deliveriesCommand(), sourcesCommand(), webhooksCommand(), backfillCommand(), reconcileCommand(),
 		simulateCommand(),
 		configCommand(), versionCommand(), engineChildCommand(),
 	)

@@ -24,7 +24,7 @@ type fetcher struct {
 }
 
 // newFetcher is nil without an API key: then nothing is fetched.
-func newFetcher(ctx context.Context, delivery *connectors.Delivery, connected string) *fetcher {
+func newFetcher(ctx context.Context, client connectors.Client, delivery *connectors.Delivery, connected string) *fetcher {
 	key := delivery.Settings["api_key"]
 	if key == "" {
 		return nil
@@ -37,7 +37,7 @@ func newFetcher(ctx context.Context, delivery *connectors.Delivery, connected st
 		}
 	}
 	return &fetcher{held: map[string]object{}, fetch: func(path string) (object, error) {
-		return connectors.Client{}.Fetch(ctx, delivery.Settings["api_url"], path, authorise)
+		return client.Fetch(ctx, delivery.Settings["api_url"], path, authorise)
 	}}
 }
 

@@ -58,7 +58,7 @@ func (d *reader) checkoutSale(payment string) revenue.Event {
 	o, m := d.object, d.currency(d.object)
 	units := d.units(o, "amount_total")
 	e := d.statement(revenue.KindCharge, payment, payment, d.created)
-	e.Version = units
+	e.Version = d.told(units)
 	e.Amount, e.Currency, e.Billing = d.amount(m, units), m.code, revenue.BillingOneTime
 	e.Tax = m.rounded(d.units(o, "total_details.amount_tax"))
 	e.Discount = m.rounded(d.units(o, "total_details.amount_discount"))

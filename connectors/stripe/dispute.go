@@ -47,7 +47,7 @@ func (d *reader) dispute() {
 func (d *reader) disputed(kind revenue.Kind, payment string, m money, at time.Time, version int64) revenue.Event {
 	o := d.object
 	e := d.statement(kind, o.ID("id"), payment, at)
-	e.Version = version
+	e.Version = d.told(version)
 	e.Amount, e.Currency = d.amount(m, d.units(o, "amount")), m.code
 	e.Original, e.Payment, e.ExternalID = payment, payment, e.ObjectID
 	note(&e.Dimensions, o, nil, "metadata")
@@ -97,7 +97,7 @@ func (d *reader) disputeFee(payment string) {
 		first = d.created
 	}
 	e := d.statement(revenue.KindFee, o.ID("id"), payment, first)
-	e.Version = int64(len(transactions))
+	e.Version = d.told(int64(len(transactions)))
 	e.Amount, e.Currency = d.amount(m, max(0, fee)), m.code
 	e.Original, e.Payment, e.ExternalID = payment, payment, e.ObjectID
 	d.emit(e)

@@ -71,7 +71,7 @@ func (d *reader) invoiceCharge(m money, s settlement, units int64) revenue.Event
 		group = o.ID("id")
 	}
 	e := d.statement(revenue.KindCharge, o.ID("id"), group, at)
-	e.Version = s.paid
+	e.Version = d.told(s.paid)
 	e.Amount, e.Currency = d.amount(m, units), m.code
 	e.Tax, e.Discount = m.rounded(d.invoiceTax(units)), m.rounded(d.invoiceDiscount())
 	e.Customer, e.CustomerName, e.Country = customer, o.Text("customer_name"), o.Text("customer_address.country")

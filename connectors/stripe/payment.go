@@ -83,7 +83,7 @@ func latestCharge(o object) object {
 // payment is the statement that a payment intent or charge brought in money.
 func (d *reader) payment(o, charge object, m money, units int64, at time.Time) revenue.Event {
 	e := d.statement(revenue.KindCharge, o.ID("id"), o.ID("id"), at)
-	e.Version = units
+	e.Version = d.told(units)
 	e.Amount, e.Currency, e.Billing = d.amount(m, units), m.code, revenue.BillingOneTime
 	e.Fee = d.fee(charge.Child("balance_transaction"), m)
 	e.Payment, e.ExternalID = e.ObjectID, e.ObjectID

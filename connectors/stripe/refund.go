@@ -33,10 +33,11 @@ func (d *reader) emitRefund(o object, released bool) {
 		at = d.created
 	}
 	e := d.statement(revenue.KindRefund, o.ID("id"), payment, at)
-	e.Version, e.Status = refundRank(o.Text("status"))
+	rank, status := refundRank(o.Text("status"))
 	if released {
-		e.Version, e.Status = rankFailed, revenue.StatusFailed
+		rank, status = rankFailed, revenue.StatusFailed
 	}
+	e.Version, e.Status = d.told(rank), status
 	e.Amount, e.Currency = d.amount(m, d.units(o, "amount")), m.code
 	e.Original, e.Payment, e.ExternalID = payment, payment, e.ObjectID
 	note(&e.Dimensions, o, nil, "metadata")
@@ -63,16 +64,9 @@ func refundRank(status string) (int64, revenue.Status) {
 // lists them (until 2022-11-15).
 func (d *reader) refundTotal() {
 	o := d.object
-	captured := !o.Has("captured") || o.Flag("captured")
-	// What was authorised and never captured shows as refunded too, by a refund
-	// without a movement of the balance.
-	released := int64(0)
-	if o.Has("amount_captured") {
-		released = max(0, d.units(o, "amount")-d.units(o, "amount_captured"))
-	}
+	captured, released := wasCaptured(o), d.released(o)
 	for _, refund := range list(o, "refunds") {
-		letGo := released > 0 && refund.ID("balance_transaction") == "" && d.units(refund, "amount") == released
-		d.emitRefund(refund, letGo || !captured)
+		d.emitRefund(refund, d.letGo(refund, o))
 	}
 	if captured {
 		d.presumeOfCharge(d.captured(o))
@@ -89,6 +83,23 @@ func (d *reader) refundTotal() {
 	e.Amount, e.Currency = d.amount(m, units), m.code
 	e.Original, e.Payment, e.ExternalID = payment, payment, e.ObjectID
 	d.emit(e)
+}
+
+func wasCaptured(charge object) bool { return !charge.Has("captured") || charge.Flag("captured") }
+
+// released is how much of a charge was authorised and never captured.
+func (d *reader) released(charge object) int64 {
+	if !charge.Has("amount_captured") {
+		return 0
+	}
+	return max(0, d.units(charge, "amount")-d.units(charge, "amount_captured"))
+}
+
+// letGo reports whether a refund of a charge is none: what was authorised and never
+// captured shows as refunded too, by a refund without a movement of the balance.
+func (d *reader) letGo(refund, charge object) bool {
+	released := d.released(charge)
+	return !wasCaptured(charge) || released > 0 && refund.ID("balance_transaction") == "" && d.units(refund, "amount") == released
 }
 
 // paymentOf is the payment that a refund or dispute is about, by the id that its

@@ -63,6 +63,7 @@ func New(config Config, registerer prometheus.Registerer) connectors.Connector {
 			item, err := s.read(ctx, delivery)
 			return []connectors.Item{item}, err
 		},
+		History: s.history(),
 	}
 }
 
@@ -72,7 +73,14 @@ func (s *source) read(ctx context.Context, delivery connectors.Delivery) (connec
 	if err != nil {
 		return connectors.Item{}, err
 	}
-	item := connectors.Item{ID: envelope.Text("id"), Type: envelope.Text("type")}
+	return s.readEvent(delivery, envelope, envelope.Text("account"), newFetcher(ctx, connectors.Client{}, &delivery, envelope.Text("account")))
+}
+
+// readEvent translates an event, of a delivery or of the list of events. The latter
+// does not name the account that it was asked for.
+func (s *source) readEvent(delivery connectors.Delivery, envelope object, account string, api *fetcher) (connectors.Item, error) {
+	item := connectors.Item{ID: envelope.Text("id"), Type: envelope.Text("type"), APIVersion: envelope.Text("api_version")}
+	item.At, _ = connectors.Happened(envelope, "created")
 	if envelope.Text("object") == thinEvent {
 		s.metrics.thin.Inc()
 		return item, nil
@@ -81,19 +89,30 @@ func (s *source) read(ctx context.Context, delivery connectors.Delivery) (connec
 	if read == nil && item.ID != "" && item.Type != "" {
 		return item, nil
 	}
+	if account != "" {
+		envelope["account"] = account
+	}
 	d := newReader(&source{config: s.config.with(delivery.Settings), metrics: s.metrics}, &delivery, envelope)
+	d.api = api
 	if d.fault == nil && read != nil {
-		d.api = newFetcher(ctx, &delivery, envelope.Text("account"))
 		read(d)
 	}
+	said, err := d.item()
+	item.Events, item.Err = said.Events, said.Err
+	return item, err
+}
+
+// item is what was read. The error is a temporary one of the API.
+func (d *reader) item() (connectors.Item, error) {
 	if d.api != nil && d.api.failure != nil {
 		return connectors.Item{}, d.api.failure
 	}
+	item := connectors.Item{ID: d.about.ID, Type: d.about.Type}
 	if d.fault != nil {
 		item.Err = d.fault
-		return item, nil
+	} else {
+		item.Events = d.events
 	}
-	item.Events = d.events
 	return item, nil
 }
 
@@ -156,6 +175,11 @@ type reader struct {
 	api    *fetcher // nil without an API key
 	events []revenue.Event
 	fault  *connectors.InvalidError
+
+	// listed says that the object comes from a list: as it is now, and not as an event
+	// found it. heard is since when events tell of changes.
+	listed bool
+	heard  time.Time
 }
 
 func newReader(s *source, delivery *connectors.Delivery, envelope object) *reader {
@@ -219,6 +243,15 @@ func (d *reader) statement(kind revenue.Kind, objectID, groupID string, at time.
 		OccurredAt: at, ReceivedAt: d.delivery.ReceivedAt.UTC().Truncate(time.Microsecond),
 		Delivery: d.about,
 	}
+}
+
+// told is the version of a statement about money that moved: the higher n, the later.
+// At one n an event knows better than a list, above all when it happened.
+func (d *reader) told(n int64) int64 {
+	if d.listed {
+		return 2 * n
+	}
+	return 2*n + 1
 }
 
 // emit adds a statement.

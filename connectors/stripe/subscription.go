@@ -15,6 +15,7 @@ import (
 // Versions of a subscription's terms at one moment: an event that changed them
 // takes them back.
 const (
+	termsPresumed   = 0 // from what it is today: see listedSubscription
 	termsStated     = 1
 	termsSuperseded = 2
 )
@@ -38,6 +39,8 @@ type terms struct {
 	intervalCount     int64
 	// unknown are the reasons why mrr is incomplete.
 	unknown []string
+	// estimated says that they are those of a later time.
+	estimated bool
 }
 
 // subscription states the terms of a subscription from the moment of the event.
@@ -89,9 +92,12 @@ func (d *reader) state(t terms, at time.Time, name string, version int64) revenu
 	e.Customer, e.Subscription, e.ExternalID = customer, id, id
 	e.Product, e.Plan, e.Quantity = t.product, t.plan, t.quantity
 	e.Interval, e.IntervalCount = t.interval, t.intervalCount
-	var notes map[string]string
+	notes := map[string]string{}
 	if len(t.unknown) > 0 {
-		notes = map[string]string{"mrr_unknown": strings.Join(t.unknown, ",")}
+		notes["mrr_unknown"] = strings.Join(t.unknown, ",")
+	}
+	if t.estimated {
+		notes["estimated"] = "the terms are those of a later time"
 	}
 	note(&e.Dimensions, o, notes, "metadata")
 	return e
