@@ -5,6 +5,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"text/template"
@@ -200,12 +202,56 @@ func (r *reading) answered(body any, complete time.Time) answered {
 
 // ask puts one question. Its values are those of the reading and the given ones.
 func ask[T any](ctx context.Context, r *reading, what, sql string, values ...clickhouse.Named) ([]T, error) {
-	rows, stats, err := clickhouse.Select[T](ctx, r.store, sql, values...)
+	rows, stats, err := clickhouse.Select[T](ctx, r.store, given(sql, values), values...)
 	r.rowsRead.Add(stats.RowsRead)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	return rows, nil
+}
+
+// condition is what a line of a question may end in: it is there only if, or unless,
+// there is a value of that name.
+var condition = regexp.MustCompile(` -- (if|unless) (\w+)$`)
+
+// given is the question without the lines that its values make idle, and without
+// comments. A condition that is always true costs the engine as much to plan as any
+// other, and planning is most of what a question of rollups costs.
+func given(sql string, values []clickhouse.Named) string {
+	var text strings.Builder
+	for line := range strings.Lines(sql) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasPrefix(line, "--") {
+			continue
+		}
+		if match := condition.FindStringSubmatchIndex(line); match != nil {
+			unless, name := line[match[2]:match[3]] == "unless", line[match[4]:match[5]]
+			if hasValue(values, name) == unless {
+				continue
+			}
+			line = line[:match[0]]
+		}
+		text.WriteString(line)
+		text.WriteByte('\n')
+	}
+	return text.String()
+}
+
+// hasValue reports whether a value of the name is given and not empty.
+func hasValue(values []clickhouse.Named, name string) bool {
+	i := slices.IndexFunc(values, func(value clickhouse.Named) bool { return value.Name == name })
+	if i < 0 {
+		return false
+	}
+	switch value := values[i].Value.(type) {
+	case string:
+		return value != ""
+	case bool:
+		return value
+	case []string:
+		return len(value) > 0
+	}
+	return true
 }
 
 // whose are the values that nearly every question needs.

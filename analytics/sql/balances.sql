@@ -15,8 +15,8 @@ SELECT subject, currency,[[if .By]] part, claim,[[end]] arrayCumSum(arrayMap(
                 WHERE e.workspace = {workspace:String} AND e.live
                     AND e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn', 'transfer')
                     AND e.occurred_at < {until:DateTime64(6, 'UTC')}
-                    AND ({provider:String} = '' OR e.provider = {provider:String})
-                    AND ({currency:String} = '' OR e.currency = {currency:String})
+                    AND e.provider = {provider:String} -- if provider
+                    AND e.currency = {currency:String} -- if currency
                     AND [[template "chosen"]]
                 GROUP BY subject, currency,[[if .By]] part, claim,[[end]] at
             )

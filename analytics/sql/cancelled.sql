@@ -21,7 +21,7 @@ FROM
         AND occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')}
         AND (ends_at = toDateTime64(0, 6, 'UTC') OR ends_at > {until:DateTime64(6, 'UTC')})
 [[- end]]
-        AND ({provider:String} = '' OR provider = {provider:String})
+        AND provider = {provider:String} -- if provider
 [[- if .Whole]]
         AND [[template "chosen"]]
 [[- end]]

@@ -2,16 +2,16 @@
 was known at a moment. */ -]]
 [[- define "chosen" -]]
 e.known_at <= {as_of:DateTime64(6, 'UTC')}
-        AND ({plan:String} = '' OR e.plan = {plan:String})
-        AND ({product:String} = '' OR e.product = {product:String})
-        AND ({customer:String} = '' OR e.customer = {customer:String})
-        AND ({country:String} = '' OR e.country = {country:String})
-        AND ({message:String} = '' OR e.message = {message:String})
-        AND ({offer:String} = '' OR e.offer = {offer:String})
-        AND ({campaign:String} = '' OR e.campaign = {campaign:String})
-        AND ({source:String} = '' OR e.source = {source:String})
-        AND ({visitor:String} = '' OR e.visitor = {visitor:String})
-        AND ({attribution_type:String} = '' OR e.attribution_type = {attribution_type:String})
-        AND ({metadata_key:String} = '' OR if(JSONType(e.metadata, {metadata_key:String}) = 'String',
-            JSONExtractString(e.metadata, {metadata_key:String}), JSONExtractRaw(e.metadata, {metadata_key:String})) = {metadata_value:String})
+        AND e.plan = {plan:String} -- if plan
+        AND e.product = {product:String} -- if product
+        AND e.customer = {customer:String} -- if customer
+        AND e.country = {country:String} -- if country
+        AND e.message = {message:String} -- if message
+        AND e.offer = {offer:String} -- if offer
+        AND e.campaign = {campaign:String} -- if campaign
+        AND e.source = {source:String} -- if source
+        AND e.visitor = {visitor:String} -- if visitor
+        AND e.attribution_type = {attribution_type:String} -- if attribution_type
+        AND if(JSONType(e.metadata, {metadata_key:String}) = 'String', -- if metadata_key
+            JSONExtractString(e.metadata, {metadata_key:String}), JSONExtractRaw(e.metadata, {metadata_key:String})) = {metadata_value:String} -- if metadata_key
 [[- end]]

@@ -45,7 +45,7 @@ FROM
 GROUP BY at, currency
 [[- define "its" -]]
 e.workspace = {workspace:String} AND e.live AND e.occurred_at < {until:DateTime64(6, 'UTC')}
-                    AND ({provider:String} = '' OR e.provider = {provider:String})
-                    AND ({currency:String} = '' OR e.currency = {currency:String})
+                    AND e.provider = {provider:String} -- if provider
+                    AND e.currency = {currency:String} -- if currency
                     AND [[template "chosen"]]
 [[- end]]

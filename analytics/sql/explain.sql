@@ -10,7 +10,8 @@ SELECT
     any(e.subscription) AS subscription, any(e.invoice) AS invoice, any(e.product) AS product, any(e.plan) AS plan,
     any(e.country) AS country, any(e.external_id) AS external_id
 FROM entries AS e
-WHERE [[template "behind" .]] AND (e.occurred_at, e.row, e.known_at) IN
+WHERE [[template "behind" .]]
+    AND (e.occurred_at, e.row, e.known_at) IN
 (
     SELECT e.occurred_at, e.row, e.known_at
     FROM entries AS e
@@ -28,7 +29,7 @@ ORDER BY e.occurred_at, e.row, e.known_at
 e.workspace = {workspace:String} AND e.live AND e.kind IN {kinds:Array(String)}
     AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
     AND e.known_at > {known_after:DateTime64(6, 'UTC')}
-    AND ({provider:String} = '' OR e.provider = {provider:String})
-    AND ({currency:String} = '' OR e.currency = {currency:String})
+    AND e.provider = {provider:String} -- if provider
+    AND e.currency = {currency:String} -- if currency
     AND [[template "chosen"]]
 [[- end]]

@@ -22,26 +22,27 @@ FROM
     FROM revenue_monthly AS m
     WHERE m.workspace = {workspace:String} AND m.live AND m.currency = {into:String}
         AND m.month >= {since_day:Date} AND m.month < {until_day:Date}
-        AND m.month NOT IN {cut_months:Array(Date)}
-        AND ({provider:String} = '' OR m.provider = {provider:String})
-        AND ({currency:String} = '' OR m.currency = {currency:String})
+        AND m.month NOT IN {cut_months:Array(Date)} -- if cut_months
+        AND m.provider = {provider:String} -- if provider
+        AND m.currency = {currency:String} -- if currency
     UNION ALL
 [[- end]]
 [[- if .Days]]
     SELECT
         roundDown(toInt64(d.day) * 86400000000, {edges:Array(Int64)}) AS bucket,
-        if(NOT {by_day:Bool} AND (d.currency = {into:String} OR d.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), d.day) AS rate_day,
+        d.day AS rate_day, -- if by_day
+        if(d.currency = {into:String} OR d.kind IN ('trial_start', 'cancellation', 'expiration'), toDate(0), d.day) AS rate_day, -- unless by_day
         d.currency, d.kind, d.recurring,[[if .By]] [[.Part "d"]],[[end]] d.entries, d.positive, d.amount
         [[- if .Deductions]], d.tax, d.fee, d.discount[[end]]
     FROM revenue_daily AS d
     WHERE d.workspace = {workspace:String} AND d.live
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
-        AND d.day NOT IN {cut_days:Array(Date)}
+        AND d.day NOT IN {cut_days:Array(Date)} -- if cut_days
     [[- if .Months]]
         AND (d.currency != {into:String} OR toStartOfMonth(d.day) IN {cut_months:Array(Date)})
     [[- end]]
-        AND ({provider:String} = '' OR d.provider = {provider:String})
-        AND ({currency:String} = '' OR d.currency = {currency:String})
+        AND d.provider = {provider:String} -- if provider
+        AND d.currency = {currency:String} -- if currency
 [[- end]]
 [[- if .Hours]]
     [[- if .Days]]
@@ -49,16 +50,17 @@ FROM
     [[- end]]
     SELECT
         roundDown(toInt64(toUnixTimestamp(h.hour)) * 1000000, {edges:Array(Int64)}) AS bucket,
-        if(NOT {by_day:Bool} AND (h.currency = {into:String} OR h.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), toDate(h.hour)) AS rate_day,
+        toDate(h.hour) AS rate_day, -- if by_day
+        if(h.currency = {into:String} OR h.kind IN ('trial_start', 'cancellation', 'expiration'), toDate(0), toDate(h.hour)) AS rate_day, -- unless by_day
         h.currency, h.kind, h.recurring,[[if .By]] [[.Part "h"]],[[end]] h.entries, h.positive, h.amount
         [[- if .Deductions]], h.tax, h.fee, h.discount[[end]]
     FROM revenue_hourly AS h
     WHERE h.workspace = {workspace:String} AND h.live
         AND h.hour >= toStartOfHour({since:DateTime64(6, 'UTC')}) AND h.hour < {until:DateTime64(6, 'UTC')}
         AND toDate(h.hour) IN {cut_days:Array(Date)}
-        AND h.hour NOT IN {cut_hours:Array(DateTime('UTC'))}
-        AND ({provider:String} = '' OR h.provider = {provider:String})
-        AND ({currency:String} = '' OR h.currency = {currency:String})
+        AND h.hour NOT IN {cut_hours:Array(DateTime('UTC'))} -- if cut_hours
+        AND h.provider = {provider:String} -- if provider
+        AND h.currency = {currency:String} -- if currency
 [[- end]]
 [[- if .Entries]]
     [[- if .Hours]]
@@ -66,7 +68,8 @@ FROM
     [[- end]]
     SELECT
         roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)}) AS bucket,
-        if(NOT {by_day:Bool} AND (e.currency = {into:String} OR e.kind IN ('trial_start', 'cancellation', 'expiration')), toDate(0), toDate(e.occurred_at)) AS rate_day,
+        toDate(e.occurred_at) AS rate_day, -- if by_day
+        if(e.currency = {into:String} OR e.kind IN ('trial_start', 'cancellation', 'expiration'), toDate(0), toDate(e.occurred_at)) AS rate_day, -- unless by_day
         e.currency, e.kind, e.recurring,[[if .By]] [[.Part "e"]],[[end]] e.sign AS entries, e.sign * (e.amount > 0) AS positive,
         e.sign * e.amount AS amount
         [[- if .Deductions]], e.sign * e.tax AS tax, e.sign * e.fee AS fee, e.sign * e.discount AS discount[[end]]
@@ -80,8 +83,8 @@ FROM
     [[- else]]
         AND toStartOfHour(e.occurred_at) IN {cut_hours:Array(DateTime('UTC'))}
     [[- end]]
-        AND ({provider:String} = '' OR e.provider = {provider:String})
-        AND ({currency:String} = '' OR e.currency = {currency:String})
+        AND e.provider = {provider:String} -- if provider
+        AND e.currency = {currency:String} -- if currency
 [[- end]]
 ) AS f
 GROUP BY bucket, currency, rate_day, kind, recurring[[if .By]], part, claim[[end]]

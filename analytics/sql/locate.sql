@@ -9,9 +9,9 @@ FROM
     FROM revenue_monthly AS m
     WHERE m.workspace = {workspace:String} AND m.live
         AND m.month >= {since_day:Date} AND m.month < {until_day:Date}
-        AND m.month NOT IN {cut_months:Array(Date)}
+        AND m.month NOT IN {cut_months:Array(Date)} -- if cut_months
         AND m.kind IN {kinds:Array(String)}
-        AND ({provider:String} = '' OR m.provider = {provider:String})
+        AND m.provider = {provider:String} -- if provider
     UNION ALL
 [[- end]]
 [[- if .Days]]
@@ -19,12 +19,12 @@ FROM
     FROM revenue_daily AS d
     WHERE d.workspace = {workspace:String} AND d.live
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
-        AND d.day NOT IN {cut_days:Array(Date)}
+        AND d.day NOT IN {cut_days:Array(Date)} -- if cut_days
     [[- if .Months]]
         AND toStartOfMonth(d.day) IN {cut_months:Array(Date)}
     [[- end]]
         AND d.kind IN {kinds:Array(String)}
-        AND ({provider:String} = '' OR d.provider = {provider:String})
+        AND d.provider = {provider:String} -- if provider
 [[- end]]
 [[- if .Hours]]
     [[- if .Days]]
@@ -35,9 +35,9 @@ FROM
     WHERE h.workspace = {workspace:String} AND h.live
         AND h.hour >= toStartOfHour({since:DateTime64(6, 'UTC')}) AND h.hour < {until:DateTime64(6, 'UTC')}
         AND toDate(h.hour) IN {cut_days:Array(Date)}
-        AND h.hour NOT IN {cut_hours:Array(DateTime('UTC'))}
+        AND h.hour NOT IN {cut_hours:Array(DateTime('UTC'))} -- if cut_hours
         AND h.kind IN {kinds:Array(String)}
-        AND ({provider:String} = '' OR h.provider = {provider:String})
+        AND h.provider = {provider:String} -- if provider
 [[- end]]
 [[- if .Entries]]
     [[- if .Hours]]
@@ -52,7 +52,7 @@ FROM
     [[- else]]
         AND toStartOfHour(e.occurred_at) IN {cut_hours:Array(DateTime('UTC'))}
     [[- end]]
-        AND ({provider:String} = '' OR e.provider = {provider:String})
+        AND e.provider = {provider:String} -- if provider
 [[- end]]
 )
 GROUP BY at

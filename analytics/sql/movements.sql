@@ -19,26 +19,28 @@ FROM
     FROM mrr_monthly AS w
     WHERE w.workspace = {workspace:String} AND w.live
         AND w.month >= {since_day:Date} AND w.month < {until_day:Date}
-        AND w.month NOT IN {cut_months:Array(Date)}
-        AND (NOT {by_day:Bool} OR w.currency = {into:String})
-        AND ({provider:String} = '' OR w.provider = {provider:String})
-        AND ({currency:String} = '' OR w.currency = {currency:String})
+        AND w.month NOT IN {cut_months:Array(Date)} -- if cut_months
+        AND w.currency = {into:String} -- if by_day
+        AND w.provider = {provider:String} -- if provider
+        AND w.currency = {currency:String} -- if currency
     UNION ALL
 [[- end]]
 [[- if not .Whole]]
     SELECT
         roundDown(toInt64(d.day) * 86400000000, {edges:Array(Int64)}) AS bucket,
-        if(d.currency != {into:String} AND {by_day:Bool}, d.day, toDate(0)) AS rate_day,
+        if(d.currency != {into:String}, d.day, toDate(0)) AS rate_day, -- if by_day
+        toDate(0) AS rate_day, -- unless by_day
         d.currency, d.kind,[[if .By]] [[.Part "d"]],[[end]] d.mrr, d.subscriptions, d.customers
     FROM mrr_daily AS d
     WHERE d.workspace = {workspace:String} AND d.live
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
-        AND d.day NOT IN {cut_days:Array(Date)}
+        AND d.day NOT IN {cut_days:Array(Date)} -- if cut_days
     [[- if .Months]]
-        AND (toStartOfMonth(d.day) IN {cut_months:Array(Date)} OR {by_day:Bool} AND d.currency != {into:String})
+        AND (toStartOfMonth(d.day) IN {cut_months:Array(Date)} OR d.currency != {into:String}) -- if by_day
+        AND toStartOfMonth(d.day) IN {cut_months:Array(Date)} -- unless by_day
     [[- end]]
-        AND ({provider:String} = '' OR d.provider = {provider:String})
-        AND ({currency:String} = '' OR d.currency = {currency:String})
+        AND d.provider = {provider:String} -- if provider
+        AND d.currency = {currency:String} -- if currency
 [[- end]]
 [[- if or .Hours .Whole]]
     [[- if not .Whole]]
@@ -46,7 +48,8 @@ FROM
     [[- end]]
     SELECT
         roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)}) AS bucket,
-        if(e.currency != {into:String} AND {by_day:Bool}, toDate(e.occurred_at), toDate(0)) AS rate_day,
+        if(e.currency != {into:String}, toDate(e.occurred_at), toDate(0)) AS rate_day, -- if by_day
+        toDate(0) AS rate_day, -- unless by_day
         e.currency, e.kind,[[if .By]] [[.Part "e"]],[[end]][[if .Terms]] toString(e.interval) AS term,[[end]] e.sign * e.mrr AS mrr, e.sign * e.subscriptions AS subscriptions,
         e.sign * e.customers AS customers
     FROM entries AS e
@@ -59,8 +62,8 @@ FROM
     [[- else]]
         AND toDate(e.occurred_at) IN {cut_days:Array(Date)}
     [[- end]]
-        AND ({provider:String} = '' OR e.provider = {provider:String})
-        AND ({currency:String} = '' OR e.currency = {currency:String})
+        AND e.provider = {provider:String} -- if provider
+        AND e.currency = {currency:String} -- if currency
 [[- end]]
 ) AS m
 GROUP BY bucket, currency, rate_day, kind[[if .By]], part, claim[[end]][[if .Terms]], term[[end]]

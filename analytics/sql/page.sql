@@ -6,7 +6,7 @@ SELECT row, kind, occurred_at, arrayJoin(range(toUInt64(greatest(0, sum(sign))))
 FROM entries AS e
 WHERE workspace = {workspace:String} AND live AND kind IN {kinds:Array(String)}
     AND occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')}
-    AND ({provider:String} = '' OR provider = {provider:String})
+    AND provider = {provider:String} -- if provider
 [[- if .Whole]]
     AND [[template "chosen"]]
 [[- end]]

@@ -7,7 +7,7 @@ SELECT subject, min(at) AS started, indexOf({edges:Array(Int64)}, roundDown(toUn
             FROM entries AS e
             WHERE e.workspace = {workspace:String} AND e.live AND e.kind = 'new'
                 AND e.occurred_at < {until:DateTime64(6, 'UTC')}
-                AND ({provider:String} = '' OR e.provider = {provider:String})
+                AND e.provider = {provider:String} -- if provider
                 AND [[template "chosen"]]
             GROUP BY subject, at, e.row
             HAVING sum(e.sign) > 0

@@ -19,7 +19,7 @@ FROM
                 e.kind AS kind, e.occurred_at AS at
             FROM entries AS e
             WHERE e.workspace = {workspace:String} AND e.live AND e.kind IN ('trial_start', 'trial_conversion', 'expiration')
-                AND ({provider:String} = '' OR e.provider = {provider:String})
+                AND e.provider = {provider:String} -- if provider
                 AND [[template "chosen"]]
             GROUP BY subject, kind, at
             HAVING sum(e.sign) > 0
