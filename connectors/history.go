@@ -21,6 +21,9 @@ type Stream struct {
 	Name string
 	// KeptFor is how far back the provider still has it; zero is for ever.
 	KeptFor time.Duration
+	// Whole says that the list cannot be asked for a part of the past: it is read once,
+	// and Page leaves out what lies outside the window.
+	Whole bool
 	// Page reads what was created within the window, from a cursor on, which is empty
 	// at first. An error is temporary: the same page may be asked for again.
 	Page func(ctx context.Context, past Past, window Window, cursor string) (Page, error)

@@ -29,9 +29,14 @@ const Provider = "paddle"
 func New() connectors.Connector {
 	return connectors.Connector{
 		Provider: Provider, Title: "Paddle Billing", Secret: "the secret key of the notification destination (pdl_ntfset_...)",
-		Settings: []connectors.Setting{connectors.SignatureAgeMax()},
-		Verify:   verify,
-		Decode:   decode,
+		Settings: []connectors.Setting{
+			connectors.SignatureAgeMax(),
+			{Name: "api_key", Secret: true, About: "A key that may read transactions, adjustments and subscriptions, to read the past with."},
+			{Name: "api_url", Default: "https://api.paddle.com", Outbound: true, Check: connectors.IsBaseURL, About: "Where Paddle's API is; that of the sandbox is another."},
+		},
+		Verify:  verify,
+		Decode:  decode,
+		History: history(),
 	}
 }
 

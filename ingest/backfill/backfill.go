@@ -195,7 +195,7 @@ func (r Run) extent() (Extent, [][]connectors.Window) {
 		var windows []connectors.Window
 		for from.Before(r.Window.Until) {
 			until := from.Add(WindowLength)
-			if until.After(r.Window.Until) {
+			if s.Whole || until.After(r.Window.Until) {
 				until = r.Window.Until
 			}
 			windows = append(windows, connectors.Window{From: from, Until: until})
