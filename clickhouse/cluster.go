@@ -210,6 +210,58 @@ func (c *Cluster) Rebuild(ctx context.Context, table string, onProgress func(Reb
 	return total, nil
 }
 
+// CheckLedger is Store.CheckLedger on one shard after the other. What is reported on
+// the way is of one shard.
+func (c *Cluster) CheckLedger(ctx context.Context, onProgress func(AuditProgress)) (Report, error) {
+	whole := Report{Cells: map[string]int64{}}
+	for _, shard := range c.shards {
+		report, err := shard.CheckLedger(ctx, onProgress)
+		whole.Slices += report.Slices
+		whole.Rows += report.Rows
+		whole.Differences = append(whole.Differences, report.Differences...)
+		if cells := report.Cells[TableLedger]; cells > 0 {
+			whole.Cells[TableLedger] += cells
+		}
+		if err != nil {
+			return whole, err
+		}
+	}
+	return whole, nil
+}
+
+// RebuildLedger is Store.RebuildLedger on one shard after the other.
+func (c *Cluster) RebuildLedger(ctx context.Context, onProgress func(RebuildProgress)) (Repair, error) {
+	total := Repair{Cells: map[string]int64{}}
+	for _, shard := range c.shards {
+		repair, err := shard.RebuildLedger(ctx, onProgress)
+		for table, cells := range repair.Cells {
+			total.Cells[table] += cells
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// AcceptGap is Store.AcceptGap on the slice's shard.
+func (c *Cluster) AcceptGap(ctx context.Context, gap LostRange) error {
+	return c.shards[ShardOf(gap.Slice, len(c.shards))].AcceptGap(ctx, gap)
+}
+
+// Gaps is Store.Gaps of all shards.
+func (c *Cluster) Gaps(ctx context.Context) ([]LostRange, error) {
+	var gaps []LostRange
+	for _, shard := range c.shards {
+		more, err := shard.Gaps(ctx)
+		if err != nil {
+			return nil, err
+		}
+		gaps = append(gaps, more...)
+	}
+	return gaps, nil
+}
+
 // NextOffsets is Store.NextOffsets of slices on any shard.
 func (c *Cluster) NextOffsets(ctx context.Context, topicID string, slices []int32) (map[int32]int64, error) {
 	next := make(map[int32]int64, len(slices))

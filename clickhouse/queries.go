@@ -20,6 +20,7 @@ type queries struct {
 	groupStatements, groupHeld, groupRows, groupHashes                                         string
 	saveProgress, completeThrough, latestRates                                                 string
 	chunks, slices, reserve, reserved, keepsStatistics                                         string
+	auditStatements, auditRows, gaps                                                           string
 	layout, layoutSeen, claimLayout, ownTables                                                 string
 	sources, sourceCounts, providerTotals, deliveriesNewest, deliveriesOldest, deliveriesTable string
 	// By derived table.
@@ -51,6 +52,7 @@ func loadQueries() (queries, error) {
 		"save_progress": &q.saveProgress, "complete_through": &q.completeThrough,
 		"latest_rates": &q.latestRates,
 		"chunks":       &q.chunks, "slices": &q.slices,
+		"audit_statements": &q.auditStatements, "audit_rows": &q.auditRows, "gaps": &q.gaps,
 		"reserve": &q.reserve, "reserved": &q.reserved, "keeps_statistics": &q.keepsStatistics,
 		"layout": &q.layout, "layout_seen": &q.layoutSeen, "claim_layout": &q.claimLayout, "own_tables": &q.ownTables,
 		"deliveries_table": &q.deliveriesTable, "sources": &q.sources, "source_counts": &q.sourceCounts, "provider_totals": &q.providerTotals,

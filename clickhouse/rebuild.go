@@ -58,29 +58,38 @@ func (s *Store) Rebuild(ctx context.Context, table string, onProgress func(Rebui
 	return total, nil
 }
 
-// rebuildSlice tries again when the writer was quicker in taking the slice back.
-// What was mended until then stays mended.
+// rebuildSlice mends one table of a slice. What was mended in an attempt that was cut
+// short stays mended.
 func (s *Store) rebuildSlice(ctx context.Context, table string, slice int32, report func(rowsDone, rowsTotal uint64, cells int64)) (Repair, error) {
+	total := Repair{Cells: map[string]int64{}}
+	err := s.ownSlice(ctx, slice, func(epoch uint64) error {
+		scope := Scope{Slices: []int32{slice}, Epochs: map[int32]uint64{slice: epoch}, Tables: []string{table}}
+		repair, err := s.equaliseScope(ctx, scope, report)
+		total.Cells[table] += repair.Cells[table]
+		return err
+	})
+	return total, err
+}
+
+// ownSlice does something as the one writer of a slice, and lets go. It tries again
+// when the usual writer was quicker in taking the slice back.
+func (s *Store) ownSlice(ctx context.Context, slice int32, do func(epoch uint64) error) error {
 	release, err := s.reserve(ctx, slice)
 	if err != nil {
-		return Repair{}, err
+		return err
 	}
 	defer release()
-	total := Repair{Cells: map[string]int64{}}
 	for range rebuildAttempts {
 		var taken map[int32]Takeover
 		if taken, err = s.takeOver(ctx, "", []int32{slice}); err == nil {
-			scope := Scope{Slices: []int32{slice}, Epochs: map[int32]uint64{slice: taken[slice].Epoch}, Tables: []string{table}}
-			var repair Repair
-			repair, err = s.equaliseScope(ctx, scope, report)
-			total.Cells[table] += repair.Cells[table]
+			err = do(taken[slice].Epoch)
 		}
 		if err == nil || !Retryable(err) || ctx.Err() != nil {
-			return total, err
+			return err
 		}
 		s.log.Info("the slice was taken back during a rebuild, trying again", zap.Int32("slice", slice), zap.Error(err))
 	}
-	return total, err
+	return err
 }
 
 // reserve asks writers to leave the slice alone until release is called.

@@ -1,6 +1,8 @@
 SELECT DISTINCT slice
 FROM
 (
+    SELECT DISTINCT slice FROM events
+    UNION ALL
     SELECT DISTINCT slice FROM ledger
     UNION ALL
     SELECT DISTINCT slice FROM entries

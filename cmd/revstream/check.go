@@ -17,18 +17,19 @@ import (
 	"revstream/ingest/stream"
 )
 
-const checkHelp = `Compare every derived table with the ledger, and the sink's position with Kafka,
-without changing anything, while everything runs.
+const checkHelp = `Fold all statements anew and compare the ledger with what they come to, every derived
+table with the ledger, and the sink's position with Kafka, without changing anything,
+while everything runs.
 
-Exits with 3 if a table differs from the ledger, if Kafka has dropped records that
+Exits with 3 if a table differs, if Kafka has dropped records that
 were never stored, or if, with --wait, the sink does not catch up in time. That the
 sink is behind is otherwise no difference: answers say how fresh they are.`
 
 func checkCommand() *cobra.Command {
 	var wait time.Duration
-	var asJSON bool
+	var asJSON, derivedOnly bool
 	command := &cobra.Command{
-		Use: "check", Short: "Compare every derived table with the ledger, and the sink with Kafka", Long: checkHelp,
+		Use: "check", Short: "Compare statements, ledger and derived tables, and the sink with Kafka", Long: checkHelp,
 		Args: usage(cobra.NoArgs),
 		RunE: withSite(bothEngines, func(command *cobra.Command, _ []string, s *site) error {
 			ctx := command.Context()
@@ -40,9 +41,9 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := store.Check(ctx)
+			report, err := compareTables(ctx, store, derivedOnly)
 			if err != nil {
-				return fmt.Errorf("comparing tables: %w", err)
+				return err
 			}
 			outcome, err := s.checkOutcome(ctx, store, report, positions)
 			if err != nil {
@@ -64,7 +65,38 @@ func checkCommand() *cobra.Command {
 	}
 	command.Flags().DurationVar(&wait, "wait", 0, "first wait this long for the sink to store what is accepted now")
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	command.Flags().BoolVar(&derivedOnly, "derived-only", false, "do not fold all statements anew, which takes long where there are many")
 	return command
+}
+
+// compareTables compares the derived tables with the ledger, and the ledger with the
+// statements.
+func compareTables(ctx context.Context, store *clickhouse.Cluster, derivedOnly bool) (clickhouse.Report, error) {
+	report, err := store.Check(ctx)
+	if err != nil || derivedOnly {
+		return report, wrapped("comparing tables", err)
+	}
+	bar := newBar("folding all statements anew")
+	defer bar.end()
+	ledger, err := store.CheckLedger(ctx, func(p clickhouse.AuditProgress) { bar.set(p.SlicesDone, p.SlicesTotal, 0) })
+	report.Rows += ledger.Rows
+	report.Differences = append(ledger.Differences, report.Differences...)
+	for table, groups := range ledger.Cells {
+		report.Cells[table] = groups
+	}
+	return report, wrapped("comparing the ledger with its statements", err)
+}
+
+func wrapped(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// checkedTables are those that check compares.
+func checkedTables() []string {
+	return append([]string{clickhouse.TableLedger}, clickhouse.DerivedTables()...)
 }
 
 // caughtUpPause is between two looks at how far the sink is.
@@ -105,6 +137,8 @@ type checkOutcome struct {
 	Tables      map[string]int64        `json:"differing_cells"`
 	Differences []clickhouse.Difference `json:"differences"`
 	Slices      []sliceOutcome          `json:"slices"`
+	// Gaps are lost for good, and somebody has accepted that.
+	Gaps []clickhouse.LostRange `json:"accepted_gaps"`
 }
 
 // sliceOutcome is where a slice is; all are offsets.
@@ -121,8 +155,12 @@ type sliceOutcome struct {
 
 func (s *site) checkOutcome(ctx context.Context, store *clickhouse.Cluster, report clickhouse.Report, positions map[int32]stream.Position) (checkOutcome, error) {
 	outcome := checkOutcome{OK: report.OK(), Rows: report.Rows, Tables: map[string]int64{}, Differences: report.Differences}
-	for _, table := range clickhouse.DerivedTables() {
+	for _, table := range checkedTables() {
 		outcome.Tables[table] = report.Cells[table]
+	}
+	var err error
+	if outcome.Gaps, err = store.Gaps(ctx); err != nil {
+		return outcome, err
 	}
 	topicID, err := stream.TopicID(ctx, s.config.Kafka, s.config.Kafka.EventsTopic)
 	if err != nil {
@@ -147,7 +185,7 @@ func (s *site) checkOutcome(ctx context.Context, store *clickhouse.Cluster, repo
 func (o checkOutcome) print(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TABLE\tDIFFERING CELLS")
-	for _, name := range clickhouse.DerivedTables() {
+	for _, name := range checkedTables() {
 		fmt.Fprintf(table, "%s\t%d\n", name, o.Tables[name])
 	}
 	if len(o.Differences) > 0 {
@@ -165,5 +203,9 @@ func (o checkOutcome) print(out io.Writer) error {
 		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Slice, s.Start, s.Stored, s.Committed, s.End, s.Lag, note)
 	}
 	fmt.Fprintf(table, "\n%d rows compared\n", o.Rows)
-	return table.Flush()
+	if err := table.Flush(); err != nil || len(o.Gaps) == 0 {
+		return err
+	}
+	fmt.Fprintln(out, "\nlost and accepted:")
+	return listGaps(o.Gaps).print(out, false)
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/schollz/progressbar/v3"
@@ -14,11 +17,12 @@ import (
 
 func rebuildCommand() *cobra.Command {
 	tables := clickhouse.DerivedTables()
+	choice := append([]string{clickhouse.TableLedger}, tables...)
 	return &cobra.Command{
-		Use: "rebuild [table]...", Short: "Make derived tables what the ledger says, while everything runs",
+		Use: "rebuild [table]...", Short: "Make derived tables what the ledger says, or the ledger what statements say",
 		Long: "Make derived tables what the ledger says, while everything runs. Without a table,\nall of them: " +
-			strings.Join(tables, ", ") + ".",
-		ValidArgs: tables, Args: usage(cobra.OnlyValidArgs),
+			strings.Join(tables, ", ") + ".\n\nThe ledger itself is made what the statements come to, and then the derived tables\nwhat it says, by `rebuild ledger`.",
+		ValidArgs: choice, Args: usage(cobra.OnlyValidArgs),
 		RunE: withSite(bothEngines, func(command *cobra.Command, args []string, s *site) error {
 			store, err := s.store(command.Context())
 			if err != nil {
@@ -29,16 +33,25 @@ func rebuildCommand() *cobra.Command {
 			}
 			for _, table := range args {
 				bar := newBar("rebuilding " + table)
-				repair, err := store.Rebuild(command.Context(), table, bar.show)
+				repair, err := rebuildTable(command.Context(), store, table, bar.show)
 				bar.end()
 				if err != nil {
 					return fmt.Errorf("rebuilding %s: %w", table, err)
 				}
-				fmt.Fprintf(command.OutOrStdout(), "%s: %d cells mended\n", table, repair.Cells[table])
+				for _, mended := range slices.Sorted(maps.Keys(repair.Cells)) {
+					fmt.Fprintf(command.OutOrStdout(), "%s: %d cells mended\n", mended, repair.Cells[mended])
+				}
 			}
 			return nil
 		}),
 	}
+}
+
+func rebuildTable(ctx context.Context, store *clickhouse.Cluster, table string, show func(clickhouse.RebuildProgress)) (clickhouse.Repair, error) {
+	if table == clickhouse.TableLedger {
+		return store.RebuildLedger(ctx, show)
+	}
+	return store.Rebuild(ctx, table, show)
 }
 
 // bar shows the progress of a rebuild to people: nothing if standard error is no
@@ -58,11 +71,16 @@ func newBar(title string) bar {
 
 // show takes each slice for an equal part of the work.
 func (b bar) show(p clickhouse.RebuildProgress) {
-	done := float64(p.SlicesDone)
+	part := 0.0
 	if p.RowsTotal > 0 {
-		done += min(1, float64(p.RowsDone)/float64(p.RowsTotal))
+		part = min(1, float64(p.RowsDone)/float64(p.RowsTotal))
 	}
-	_ = b.bar.Set(int(barScale * done / float64(max(1, p.SlicesTotal)))) // a closed terminal is no reason to stop
+	b.set(p.SlicesDone, p.SlicesTotal, part)
+}
+
+// set shows so many slices, and the part of another, as done.
+func (b bar) set(done, total int, part float64) {
+	_ = b.bar.Set(int(barScale * (float64(done) + part) / float64(max(1, total)))) // a closed terminal is no reason to stop
 }
 
 func (b bar) end() { _ = b.bar.Finish() }

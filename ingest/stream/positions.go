@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -66,6 +67,39 @@ func PositionsIn(ctx context.Context, cfg Config, topic string, groups ...string
 		positions[partition] = position
 	}
 	return positions, nil
+}
+
+// ErrGroupActive says that a consumer group has members, whose offsets are theirs.
+var ErrGroupActive = errors.New("the consumer group has members")
+
+// MoveGroup sets where a consumer group without members goes on in a partition of the
+// events topic. Errors: ErrGroupActive, ErrBusy.
+func MoveGroup(ctx context.Context, cfg Config, group string, partition int32, offset int64) error {
+	client, err := newClient(cfg, "admin", zap.NewNop(), nil)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, cfg.ReadTimeout)
+	defer cancel()
+	admin := kadm.NewClient(client)
+	described, err := admin.DescribeGroups(ctx, group)
+	if err != nil {
+		return fmt.Errorf("describe group %s: %w: %w", group, ErrBusy, err)
+	}
+	if members := len(described[group].Members); members > 0 {
+		return fmt.Errorf("move group %s: %w: %d", group, ErrGroupActive, members)
+	}
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(cfg.EventsTopic, partition, offset, -1)
+	committed, err := admin.CommitOffsets(ctx, group, offsets)
+	if err == nil {
+		err = committed.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("move group %s in %s/%d: %w: %w", group, cfg.EventsTopic, partition, ErrBusy, err)
+	}
+	return nil
 }
 
 // commits are the furthest offsets that any of the groups has committed.
