@@ -96,6 +96,9 @@ func (s *Sink) reportFreshness(ctx context.Context) error {
 			}
 			session.next, session.rewindTo = end, -1 // an empty log: nothing to wait for
 		}
+		if err := session.lost(seen.starts[session.slice]); err != nil {
+			return err
+		}
 		if session.reached(seen) {
 			progress = append(progress, clickhouse.Progress{
 				Slice: session.slice, Epoch: session.epoch, Offset: session.next, CompleteThrough: session.complete})

@@ -238,7 +238,7 @@ func (s *Sink) topicID(ctx context.Context) (string, error) {
 // session, without records that are stored already. Records of another topic than
 // the one that was taken over are none of its: the client read them before it was
 // made anew.
-func (s *Sink) current(b *batch) ([]*part, error) {
+func (s *Sink) current(ctx context.Context, b *batch) ([]*part, error) {
 	var parts []*part
 	rewind := map[int32]kgo.EpochOffset{}
 	for _, session := range s.live() {
@@ -255,12 +255,41 @@ func (s *Sink) current(b *batch) ([]*part, error) {
 			delete(b.parts, session.slice) // not to be given back: it is read again from further back
 			continue
 		}
+		if err := s.follows(ctx, session, p.records[0].Offset); err != nil {
+			return nil, err
+		}
 		session.rewindTo = -1
 		p.session = session
 		parts = append(parts, p)
 	}
 	s.seek(rewind)
 	return parts, nil
+}
+
+// follows fails if records between what is stored and the offset are gone from the log.
+// The client says so only if it asks for them: it does not where the brokers told it
+// that its offset was never theirs, and then begins anew where the log does.
+func (s *Sink) follows(ctx context.Context, session *session, offset int64) error {
+	if session.next < 0 || session.rewindTo >= 0 || offset <= session.next {
+		return nil
+	}
+	starts, err := s.admin.ListStartOffsets(ctx, s.topic)
+	if err != nil {
+		return fmt.Errorf("ask where the log of slice %d begins: %w", session.slice, err)
+	}
+	start, known := starts.Lookup(s.topic, session.slice)
+	if !known || start.Err != nil {
+		return fmt.Errorf("ask where the log of slice %d begins: %w", session.slice, start.Err)
+	}
+	return session.lost(start.Offset)
+}
+
+// lost is an ErrLogLost if the log begins behind what is stored.
+func (session *session) lost(start int64) error {
+	if session.next < 0 || start <= session.next {
+		return nil
+	}
+	return fmt.Errorf("slice %d: %w: it begins at %d, and is stored up to %d", session.slice, ErrLogLost, start, session.next)
 }
 
 func isOutOfRange(err error) bool { return errors.Is(err, kerr.OffsetOutOfRange) }

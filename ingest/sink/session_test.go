@@ -198,6 +198,7 @@ func TestRecordsGoneFromKafkaStopTheSink(t *testing.T) {
 		want          error
 	}{
 		{"the log begins behind the committed offset", false, 5, 7, ErrLogLost},
+		{"nothing is left of the log", false, 5, 10, ErrLogLost},
 		{"the same without offsets", true, 5, 7, ErrLogLost},
 		{"nothing is left of the log, and no offsets", true, 5, 10, ErrLogLost},
 		{"only what is stored is gone", false, 5, 3, nil},

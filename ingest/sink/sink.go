@@ -235,7 +235,7 @@ func (s *Sink) prepare(ctx context.Context, b *batch) ([]*part, error) {
 	if err := s.sift(ctx, b); err != nil {
 		return nil, err
 	}
-	return s.current(b)
+	return s.current(ctx, b)
 }
 
 // process makes the store hold what the parts say and then commits them. After an

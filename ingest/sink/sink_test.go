@@ -176,6 +176,9 @@ func (r *rig) holds(t testing.TB, sent []revenue.Event) {
 	if !report.OK() {
 		t.Errorf("check: %+v", report)
 	}
+	if report, err = r.store.CheckLedger(t.Context(), nil); err != nil || !report.OK() {
+		t.Errorf("the ledger is not what its statements come to: %+v, %v", report, err)
+	}
 }
 
 // scenario is statements of payments, customers and corrections.
