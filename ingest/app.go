@@ -28,7 +28,9 @@ func NewApp(cfg Config) *fiber.App {
 		WriteTimeout:          cfg.WriteTimeout,
 		IdleTimeout:           cfg.IdleTimeout,
 		DisableStartupMessage: true,
-		ErrorHandler:          faults.handle,
+		// No API has forms; what fails to be one would be refused by the library.
+		DisablePreParseMultipartForm: true,
+		ErrorHandler:                 faults.handle,
 	})
 	app.Server().HeaderReceived = faults.remember
 	return app
@@ -72,6 +74,9 @@ func (e *appErrors) handle(c *fiber.Ctx, err error) error {
 		if chunked, remembered := e.chunkedPaths.Peek(header); remembered && len(header.Host()) == 0 {
 			path = chunked
 		}
+	case known != nil && known.Code == http.StatusBadRequest:
+		// The library quotes what it has read, with the headers and keys in it.
+		f = refused(http.StatusBadRequest, "bad_request", "The request is not HTTP that can be read.")
 	case known != nil:
 		f.status, f.code, f.detail = known.Code, codeOf(known.Code), known.Message
 	}
@@ -83,8 +88,10 @@ func codeOf(status int) string {
 	return strings.ReplaceAll(strings.ToLower(http.StatusText(status)), " ", "_")
 }
 
-// shapeOf is the shape of the contract that a path belongs to.
+// shapeOf is the shape of the contract that a path belongs to. Routes know neither
+// case nor a slash at the end.
 func shapeOf(path string) shape {
+	path = strings.TrimSuffix(strings.ToLower(path), "/")
 	switch {
 	case strings.HasPrefix(path, "/api/v2/"), strings.HasPrefix(path, "/v2/"):
 		return tracklyShape

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -136,6 +137,7 @@ func TestErrorsOfTheApp(t *testing.T) {
 		{"GET", "/v1/events", "", 405, `{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"Method Not Allowed","code":"method_not_allowed"}`},
 		{"GET", "/api/v2/revenue", "", 405, `{"success":false,"code":"method_not_allowed","error":"Method Not Allowed"}`},
 		{"PATCH", transactions, "", 405, `{"success":false,"error":"method_not_allowed","message":"Method Not Allowed"}`},
+		{"GET", "/API/V2/Revenue/", "", 405, `{"success":false,"code":"method_not_allowed","error":"Method Not Allowed"}`},
 		{"PUT", ingestPath, "", 405, `{"error":"Method Not Allowed"}`},
 		{"POST", "/v1/events", large, 413, `{"type":"about:blank","title":"Request Entity Too Large","status":413,"detail":"The body is larger than 1024 bytes.","code":"body_too_large"}`},
 		{"POST", "/v2/revenue", large, 413, `{"success":false,"code":"body_too_large","error":"The body is larger than 1024 bytes."}`},
@@ -299,5 +301,60 @@ func TestSweep(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the key was not dropped")
 		}
+	}
+}
+
+// TestRequestsThatAreNotHTTP: the answer tells nothing of what was sent, least of
+// all the key.
+func TestRequestsThatAreNotHTTP(t *testing.T) {
+	s := start(t, settings{})
+	address := strings.TrimPrefix(s.listen(), "http://")
+	head := "POST /v1/events HTTP/1.1\r\nHost: x\r\nX-Api-Key: " + s.keys.secret + "\r\n"
+	for _, request := range []string{
+		head + "Content-Length: many\r\n\r\n", head + "Content-Length: -5\r\n\r\n", head + "X A : b\r\n\r\n",
+		head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+	} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", request, err)
+		}
+		read(t, answer).expect(t, 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The request is not HTTP that can be read.","code":"bad_request"}`)
+		_ = conn.Close()
+	}
+}
+
+// TestContentTypes: every API takes JSON, whatever it is called, and a form is a
+// fault in the shape of the contract.
+func TestContentTypes(t *testing.T) {
+	s := start(t, settings{})
+	base := s.listen()
+	for _, test := range []struct{ path, code string }{{"/v2/revenue", "code"}, {"/v2/revenue/bulk", "code"}, {transactions, "error"}, {ingestPath, "message"}, {"/v1/events", "code"}} {
+		for contentType, body := range map[string]string{
+			"multipart/form-data; boundary=x": "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x--\r\n", "multipart/form-data": "{", "application/x-www-form-urlencoded": "a=b",
+		} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+test.path, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("X-Api-Key", s.keys.secret)
+			request.Header.Set("Content-Type", contentType)
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer := read(t, response); answer.status != 400 || answer.field(t, test.code) == "" || strings.Contains(answer.body, "multipart") {
+				t.Errorf("%s as %s: %d %s", test.path, contentType, answer.status, answer.body)
+			}
+		}
+	}
+	if answer := s.post("/v1/events", order, "Content-Type", "text/plain"); answer.status != 202 {
+		t.Errorf("JSON as text: %d %s", answer.status, answer.body)
 	}
 }
