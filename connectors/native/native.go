@@ -6,6 +6,7 @@ package native
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"revstream/connectors"
@@ -147,6 +148,9 @@ func (r *reader) identity(a Acceptance) {
 	e.ObjectID, e.Version = r.Text("object_id", b.ObjectID), a.Version
 	if e.ObjectID == "" {
 		e.ObjectID, e.Version = a.ObjectID, a.ObjectIDVersion
+	}
+	if strings.TrimSpace(e.ObjectID) == "" { // many senders' empty fields would be one fact
+		r.Invalid("object_id", "must not be blank")
 	}
 	e.TestClock = r.Text("test_clock", b.TestClock)
 	if connectors.Given(b.Version) {

@@ -79,6 +79,7 @@ func TestFaults(t *testing.T) {
 		`{"kind":"charge","amount":5,"customers":"x"}`:                                                   "unknown_field",
 		`{"kind":"charge","amount":5,"received_at":"2026-01-01"}`:                                        "unknown_field",
 		`{"kind":"charge","deleted":true}`:                                                               "missing_object_id",
+		`{"kind":"charge","amount":5,"object_id":" "}`:                                                   "invalid_object_id",
 		`{"kind":"charge","deleted":true,"object_id":"x"}`:                                               "",
 		`{"kind":"refund","amount":5,"original":"x"}`:                                                    "",
 		`{"kind":"refund_total","amount":5}`:                                                             "missing_original",
