@@ -75,7 +75,7 @@ func listenHTTP(ctx context.Context, addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for http: %w", err)
 	}
-	return listener, nil
+	return lingeringListener{listener}, nil
 }
 
 // newApp makes the app that the roles mount their routes on, with what all of

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -107,5 +109,39 @@ func TestReadinessIsPerDependencyAndRole(t *testing.T) {
 	}
 	if !answer.Dependencies["kafka"].Ready || answer.Dependencies["clickhouse"].Ready || answer.Dependencies["clickhouse"].Error != "connection refused" {
 		t.Errorf("the states are %+v", answer.Dependencies)
+	}
+}
+
+// TestAnswersReachThoseWhoStillSend: a caller who reads only when all is sent, as
+// most do, learns that it was too much.
+func TestAnswersReachThoseWhoStillSend(t *testing.T) {
+	listener, err := listenHTTP(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := testApp(t)
+	app.Post("/large", func(c *fiber.Ctx) error { return c.SendStatus(http.StatusOK) })
+	served := serve(app, listener, make(chan error, 1))
+	t.Cleanup(func() { _ = served.stop(context.Background()) })
+	for name, request := range map[string]string{
+		"body":    "POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 33554432\r\n\r\n" + strings.Repeat("x", 32<<20),
+		"headers": "POST /large HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 32<<20) + "\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Errorf("%s: sending was cut off: %v", name, err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: no answer: %v", name, err)
+		}
+		want := map[string]int{"body": http.StatusRequestEntityTooLarge, "headers": http.StatusRequestHeaderFieldsTooLarge}[name]
+		if body := read(t, answer); answer.StatusCode != want || !strings.Contains(body, `"code"`) {
+			t.Errorf("%s: %d %s, want %d", name, answer.StatusCode, body, want)
+		}
+		_ = conn.Close()
 	}
 }
