@@ -84,8 +84,9 @@ func (keyring) Endpoints(workspace string) []control.Endpoint {
 
 // fixture is the query API on a database of its own.
 type fixture struct {
-	t     testing.TB
-	store *clickhouse.Store
+	t      testing.TB
+	engine *embedded.Engine
+	store  *clickhouse.Store
 	// database is its name in the engine of the tests.
 	database string
 	epochs   map[int32]clickhouse.Takeover
@@ -98,8 +99,12 @@ const slicesCount = 4
 
 func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	t.Helper()
-	database := enginetest.DatabaseName(t)
-	store := openStore(t, enginetest.Start(t), database)
+	return newFixtureOn(t, enginetest.Start(t), enginetest.DatabaseName(t), change...)
+}
+
+func newFixtureOn(t testing.TB, engine *embedded.Engine, database string, change ...func(*Config)) *fixture {
+	t.Helper()
+	store := openStore(t, engine, database)
 	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +112,7 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, store: store, database: database, epochs: epochs}
+	f := &fixture{t: t, engine: engine, store: store, database: database, epochs: epochs}
 	f.server, f.app = newApp(t, store, change...)
 	return f
 }
@@ -222,7 +227,7 @@ func (f *fixture) writeBeyond(held []revenue.LedgerRow, events []revenue.Event) 
 // exec runs a statement for which the store has no function.
 func (f *fixture) exec(format string, args ...any) {
 	f.t.Helper()
-	enginetest.Exec(f.t, enginetest.Start(f.t), fmt.Sprintf(format, args...))
+	enginetest.Exec(f.t, f.engine, fmt.Sprintf(format, args...))
 }
 
 // ask sends a GET request with the reading key, for path and parameters.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // time zones of questions must not depend on the machine
@@ -144,8 +143,12 @@ func (s *Server) Routes(app fiber.Router) {
 // asked is a request after its key was recognised. Its strings are copies: Fiber
 // reuses the buffers of a request.
 type asked struct {
-	key   control.Key
-	query string
+	key         control.Key
+	path, query string
+	// accept is the media type that the caller wants: JSON, or csvType.
+	accept string
+	// ifNoneMatch are the tags of the answers that the caller has.
+	ifNoneMatch string
 }
 
 // answered is an answer before it is encoded.
@@ -164,20 +167,14 @@ type answerer func(ctx context.Context, request asked) (answered, error)
 func (s *Server) handler(endpoint string, answer answerer) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		began := time.Now()
-		answer, err := s.admit(c, answer)
-		if err == nil {
-			c.Set(HeaderRowsRead, strconv.FormatUint(answer.rowsRead, 10))
-			c.Set(HeaderDefinitionVersion, answer.definition)
-			c.Set(fiber.HeaderCacheControl, "private, no-store")
-			if !answer.completeThrough.IsZero() {
-				c.Set(HeaderCompleteThrough, answer.completeThrough.Format(time.RFC3339Nano))
-			}
-			if !answer.asOf.IsZero() {
-				c.Set(HeaderAsOf, answer.asOf.Format(time.RFC3339Nano))
-				c.Set(HeaderFinal, strconv.FormatBool(answer.asOf.Before(answer.completeThrough)))
-			}
-			err = c.JSON(answer.body)
-		} else {
+		request, answer, err := s.admit(c, answer)
+		switch {
+		case err == nil && request.has(request.finalTag()):
+			c.Set(fiber.HeaderETag, request.finalTag())
+			c.Status(http.StatusNotModified)
+		case err == nil:
+			err = s.reply(c, request, answer)
+		default:
 			err = s.fail(c, err)
 		}
 		s.metrics.observe(endpoint, c.Response().StatusCode(), time.Since(began), answer.rowsRead)
@@ -187,35 +184,45 @@ func (s *Server) handler(endpoint string, answer answerer) fiber.Handler {
 
 // admit lets a question through to its answer: who asks, how often, may they, and
 // is there room.
-func (s *Server) admit(c *fiber.Ctx, answer answerer) (answered, error) {
+func (s *Server) admit(c *fiber.Ctx, answer answerer) (asked, answered, error) {
 	key, err := s.authenticate(c)
 	if err != nil {
-		return answered{}, err
+		return asked{}, answered{}, err
 	}
 	left := s.limits.Take(key, s.now())
 	left.Show(c.Set)
 	if !left.Allowed {
-		return answered{}, &refusal{status: http.StatusTooManyRequests, retryAfter: left.RetryAfter,
+		return asked{}, answered{}, &refusal{status: http.StatusTooManyRequests, retryAfter: left.RetryAfter,
 			err: errors.New("too many questions with this API key; try again later")}
 	}
 	if !key.Allows(control.ScopeRead) {
-		return answered{}, refuse(http.StatusForbidden, "the API key has not the scope %s", control.ScopeRead)
+		return asked{}, answered{}, refuse(http.StatusForbidden, "the API key has not the scope %s", control.ScopeRead)
+	}
+	request := asked{
+		key: key, path: strings.Clone(c.Path()), query: string(c.Request().URI().QueryString()),
+		accept: c.Accepts(fiber.MIMEApplicationJSON, csvType), ifNoneMatch: strings.Clone(c.Get(fiber.HeaderIfNoneMatch)),
+	}
+	if request.accept == "" {
+		return request, answered{}, refuse(http.StatusNotAcceptable, "answers are %s or %s", fiber.MIMEApplicationJSON, csvType)
+	}
+	if request.has(request.finalTag()) {
+		return request, answered{}, nil // as it will for ever be
 	}
 	select {
 	case s.inFlight <- struct{}{}:
 		defer func() { <-s.inFlight }()
 	default:
 		s.metrics.refused.Inc()
-		return answered{}, refuse(http.StatusServiceUnavailable, "too many questions at once; try again")
+		return request, answered{}, refuse(http.StatusServiceUnavailable, "too many questions at once; try again")
 	}
 	ctx, cancel := context.WithTimeout(c.UserContext(), s.config.QueryTimeout)
 	defer cancel()
-	got, err := answer(ctx, asked{key: key, query: string(c.Request().URI().QueryString())})
+	got, err := answer(ctx, request)
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*refusal)) {
 		// Questions that were cut off report it in several ways.
 		err = errors.Join(ctx.Err(), err)
 	}
-	return got, err
+	return request, got, err
 }
 
 // authenticate finds the key, which may be sent in any of the headers that the

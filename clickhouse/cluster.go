@@ -152,13 +152,20 @@ func (c *Cluster) Migrate(ctx context.Context) error {
 			}
 		}
 	}
-	if err := c.onEach(func(shard *Store) error { return shard.Migrate(ctx) }); err != nil || len(c.config.Shards) == 0 {
+	if err := c.onEach(func(shard *Store) error { return shard.Migrate(ctx) }); err != nil {
 		return err
+	}
+	publish := func(shard *Store) error { return shard.PublishViews(ctx, c.config.Database) }
+	if len(c.config.Shards) == 0 {
+		return c.onEach(publish)
 	}
 	if err := c.onEach(func(shard *Store) error { return shard.claim(ctx) }); err != nil {
 		return err
 	}
 	if err := c.onEach(func(shard *Store) error { return shard.distribute(ctx, c.config.Database, c.config.Cluster) }); err != nil {
+		return err
+	}
+	if err := c.onEach(publish); err != nil {
 		return err
 	}
 	return c.confirmReach(ctx)

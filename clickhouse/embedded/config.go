@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -91,6 +92,8 @@ type Cluster struct {
 type Reader struct {
 	Name     string `koanf:"name"`
 	Password string `koanf:"password"`
+	// PasswordSHA256 is its hash, in hexadecimal, for whoever does not know it.
+	PasswordSHA256 string `koanf:"password_sha256"`
 	// Databases are those the reader may read.
 	Databases []string `koanf:"databases"`
 	// Workspaces, if any, confines the reader to rows whose workspace column
@@ -99,6 +102,9 @@ type Reader struct {
 	// WorkspaceTables are the tables ("database.table") that have a
 	// workspace column. A confined reader may read these and no others.
 	WorkspaceTables []string `koanf:"workspace_tables"`
+	// Open are tables and databases ("database.table", "database.*") that a confined
+	// reader may read as they are: views of WorkspaceTables, which show what these do.
+	Open []string `koanf:"open"`
 	// QueryMemoryBytesMax bounds one query of this reader; 0 takes the
 	// engine's.
 	QueryMemoryBytesMax int64 `koanf:"query_memory_bytes_max"`
@@ -130,8 +136,9 @@ func DefaultConfig() Config {
 }
 
 var (
-	identifier = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
-	tableName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}\.[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
+	identifier     = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
+	passwordDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	tableName      = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}\.[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
 )
 
 // AdminUser is the user with all rights; its password is made at the first
@@ -197,7 +204,10 @@ func (r Reader) validate() error {
 	if !identifier.MatchString(r.Name) {
 		return fmt.Errorf("reader %q: the name is not a plain identifier", r.Name)
 	}
-	if r.Password == "" {
+	if r.PasswordSHA256 != "" && !passwordDigest.MatchString(r.PasswordSHA256) {
+		return fmt.Errorf("reader %q: password_sha256 is not 64 hexadecimal digits", r.Name)
+	}
+	if r.Password == "" && r.PasswordSHA256 == "" {
 		return fmt.Errorf("reader %q has no password", r.Name)
 	}
 	if len(r.Databases) == 0 && len(r.WorkspaceTables) == 0 {
@@ -211,6 +221,11 @@ func (r Reader) validate() error {
 	for _, table := range r.WorkspaceTables {
 		if !tableName.MatchString(table) {
 			return fmt.Errorf("reader %q: %q is not database.table", r.Name, table)
+		}
+	}
+	for _, open := range r.Open {
+		if !tableName.MatchString(strings.Replace(open, ".*", ".all", 1)) {
+			return fmt.Errorf("reader %q: %q is neither database.table nor database.*", r.Name, open)
 		}
 	}
 	if (len(r.Workspaces) > 0) != (len(r.WorkspaceTables) > 0) {

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	_ "embed"
@@ -119,7 +120,7 @@ func renderUsers(cfg Config, password string) ([]byte, error) {
 func readerEntry(cfg Config, reader Reader) userEntry {
 	entry := userEntry{
 		Name:                reader.Name,
-		PasswordSHA256:      passwordHash(reader.Password),
+		PasswordSHA256:      cmp.Or(reader.PasswordSHA256, passwordHash(reader.Password)),
 		QueryMemoryBytesMax: reader.QueryMemoryBytesMax,
 		QueryTimeoutSeconds: int64(reader.QueryTimeout / time.Second),
 		QueriesPerHourMax:   reader.QueriesPerHourMax,
@@ -139,6 +140,7 @@ func readerEntry(cfg Config, reader Reader) userEntry {
 	// A confined reader is granted exactly the tables that the policies
 	// cover: a table without a workspace column would show every row.
 	filter := workspaceFilter(reader.Workspaces)
+	entry.Grants = append(entry.Grants, reader.Open...)
 	byDatabase := map[string]int{}
 	for _, table := range reader.WorkspaceTables {
 		entry.Grants = append(entry.Grants, table)

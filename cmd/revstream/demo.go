@@ -61,10 +61,19 @@ func randomText() string {
 // reader is the user of the embedded ClickHouse who sees the rows of the workspace
 // and nothing else.
 func (d *demo) reader(database string) engine.Reader {
-	reader := engine.Reader{Name: demoWorkspace, Password: d.password, Workspaces: []string{demoWorkspace}}
+	reader := confinedReader(demoWorkspace, demoWorkspace, database)
+	reader.Password = d.password
+	return reader
+}
+
+// confinedReader is a user of the embedded ClickHouse who sees the rows of a workspace,
+// in tables and views, and nothing else.
+func confinedReader(name, workspace, database string) engine.Reader {
+	reader := engine.Reader{Name: name, Workspaces: []string{workspace}}
 	for _, table := range append([]string{"events", "ledger"}, clickhouse.DerivedTables()...) {
 		reader.WorkspaceTables = append(reader.WorkspaceTables, database+"."+table)
 	}
+	reader.Open = []string{database + ".fx_rates", clickhouse.ViewsDatabase(database) + ".*"}
 	return reader
 }
 

@@ -95,6 +95,13 @@ func (p *process) startEngine(ctx context.Context) error {
 	if p.demo != nil {
 		config.Readers = append(config.Readers, p.demo.reader(p.config.ClickHouse.Database))
 	}
+	users, err := loadSQLUsers(p.config.DataDir)
+	if err != nil {
+		return err
+	}
+	for _, user := range users {
+		config.Readers = append(config.Readers, user.reader(p.config.ClickHouse.Database))
+	}
 	keeper, err := keepEngine(ctx, config, p.config.Process.EngineBackoffMax, newEngineMetrics(p.registry), p.log.Named("engine"))
 	if err != nil {
 		return err

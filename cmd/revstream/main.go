@@ -60,7 +60,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		runCommand(), ingestCommand(), sinkCommand(), queryCommand(), brokerCommand(), engineCommand(),
 		migrateCommand(), checkCommand(), rebuildCommand(), ratesCommand(),
-		keysCommand(), workspacesCommand(), endpointsCommand(), deadLettersCommand(), gapsCommand(),
+		keysCommand(), workspacesCommand(), endpointsCommand(), deadLettersCommand(), gapsCommand(), sqlUsersCommand(),
 		deliveriesCommand(), sourcesCommand(), webhooksCommand(), backfillCommand(), reconcileCommand(),
 		simulateCommand(),
 		configCommand(), versionCommand(), engineChildCommand(),

@@ -1,6 +1,9 @@
 package revenue
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // exponents holds the number of decimals of every ISO 4217 currency that is money
 // in circulation (list one, without funds, metals and test codes) or was within
@@ -34,6 +37,18 @@ TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG`
 func Exponent(currency string) (int, bool) {
 	exponent, ok := exponents[currency]
 	return exponent, ok
+}
+
+// Currencies are those of so many decimals, in alphabetical order.
+func Currencies(exponent int) []string {
+	var codes []string
+	for code, decimals := range exponents {
+		if decimals == exponent {
+			codes = append(codes, code)
+		}
+	}
+	slices.Sort(codes)
+	return codes
 }
 
 // withdrawn are former currencies of two decimals since 2000.
