@@ -78,6 +78,13 @@ test-kafka: $(ENGINE) $(KAFKA)/verified ## Run what talks to Kafka on Apache Kaf
 	@if grep -E '^ *--- SKIP' $(CACHE)/test-kafka.log; then echo 'These tests were skipped, and no test may be.' >&2; exit 1; fi
 	@echo "$$(grep -c ': on the Kafka at ' $(CACHE)/test-kafka.log) tests had topics on Apache Kafka"
 
+.PHONY: test-cluster
+test-cluster: $(ENGINE) ## Run what concerns shards of ClickHouse, on real engines, with one of them down or hanging (make test has it, too)
+	@mkdir -p $(CACHE)
+	go test -v -count=1 -timeout 10m -run 'Shard' ./clickhouse/... ./ingest/sink ./analytics ./cmd/revstream 2>&1 \
+		| tee $(CACHE)/test-cluster.log | awk '/^ *--- |_test.go:|^ok|^FAIL|^panic/ { print; fflush() }'
+	@if grep -E '^ *--- SKIP' $(CACHE)/test-cluster.log; then echo 'These tests were skipped, and no test may be.' >&2; exit 1; fi
+
 .PHONY: race
 race: $(ENGINE) ## Run all tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 30m $(TEST_FLAGS) $(PACKAGES)
