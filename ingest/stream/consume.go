@@ -92,7 +92,12 @@ func (r DeliveryReader) gather(ctx context.Context, client *kgo.Client) ([]*kgo.
 		}
 		first := len(records) == 0
 		records = append(records, fetches.Records()...)
-		if first && len(records) > 0 {
+		switch {
+		case len(records) == 0:
+			// A poll that brought nothing but errors holds rebalances back as well,
+			// and the next may last for ever: others would neither join nor leave.
+			client.AllowRebalance()
+		case first:
 			var cancel context.CancelFunc
 			bounded, cancel = context.WithTimeout(ctx, r.WaitMax)
 			defer cancel()

@@ -1,0 +1,102 @@
+package stream
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+
+	"revstream/ingest/stream/kafkatest"
+)
+
+// A reader that waits for deliveries after a fetch went wrong does not keep others of
+// its group from joining, nor from leaving: they wait for it, for as long as a
+// rebalance may take.
+func TestAReaderThatWaitsHoldsUpNobody(t *testing.T) {
+	cfg := DefaultConfig()
+	cluster := kafkatest.Fake(t, &cfg, kfake.SeedTopics(2, cfg.DeliveriesTopic))
+	cfg.FetchWait, cfg.HeartbeatInterval = 20*time.Millisecond, 50*time.Millisecond
+	var joined, refused atomic.Int32
+	cluster.ControlKey(int16(kmsg.SyncGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		joined.Add(1)
+		return nil, nil, false
+	})
+	cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		fetch := request.(*kmsg.FetchRequest)
+		cluster.KeepControl()
+		if len(fetch.Topics) == 0 || refused.Load() >= 2 {
+			return nil, nil, false
+		}
+		refused.Add(1)
+		return refusedFetch(fetch), nil, true
+	})
+	first := startReader(t, cfg)
+	awaitCount(t, "fetches refused", &refused, 2)
+	before := joined.Load()
+	second := startReader(t, cfg)
+	awaitCount(t, "members of the second generation", &joined, before+2)
+	for _, reader := range []*startedReader{second, first} {
+		reader.leave()
+		select {
+		case <-reader.ended:
+		case <-time.After(5 * time.Second):
+			t.Fatal("a reader does not stop")
+		}
+	}
+}
+
+// refusedFetch answers that nobody may read, which is no reason to give up.
+func refusedFetch(request *kmsg.FetchRequest) kmsg.Response {
+	response := request.ResponseKind().(*kmsg.FetchResponse)
+	for _, asked := range request.Topics {
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic, topic.TopicID = asked.Topic, asked.TopicID
+		for _, partition := range asked.Partitions {
+			refused := kmsg.NewFetchResponseTopicPartition()
+			refused.Partition, refused.ErrorCode = partition.Partition, kerr.TopicAuthorizationFailed.Code
+			topic.Partitions = append(topic.Partitions, refused)
+		}
+		response.Topics = append(response.Topics, topic)
+	}
+	return response
+}
+
+type startedReader struct {
+	leave context.CancelFunc
+	ended chan struct{}
+}
+
+func startReader(t *testing.T, cfg Config) *startedReader {
+	t.Helper()
+	ctx, leave := context.WithCancel(context.Background())
+	started := &startedReader{leave, make(chan struct{})}
+	reader := DeliveryReader{
+		Group: "readers", RowsMax: 100, WaitMax: 50 * time.Millisecond, BackoffMin: time.Millisecond, BackoffMax: time.Millisecond,
+		Store:      func(context.Context, []Delivery) error { return nil },
+		Quarantine: func(context.Context, DeadLetter) error { return nil },
+	}
+	go func() {
+		defer close(started.ended)
+		if err := reader.Read(ctx, cfg, zap.NewNop(), nil); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() { leave(); <-started.ended })
+	return started
+}
+
+func awaitCount(t *testing.T, what string, count *atomic.Int32, want int32) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); count.Load() < want; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %d, want %d", what, count.Load(), want)
+		}
+	}
+}
+
