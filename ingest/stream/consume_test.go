@@ -99,4 +99,3 @@ func awaitCount(t *testing.T, what string, count *atomic.Int32, want int32) {
 		}
 	}
 }
-
