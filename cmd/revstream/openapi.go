@@ -53,6 +53,22 @@ paths:
       tags: [operation]
       security: []
       responses: {"200": {description: The OpenAPI document}}
+  /docs:
+    get:
+      operationId: getDocs
+      summary: This document as a page, which loads nothing from other hosts
+      tags: [operation]
+      security: []
+      responses: {"200": {description: The page, content: {text/html: {schema: {type: string}}}}}
+  /docs/{file}:
+    get:
+      operationId: getDocsFile
+      summary: A file of that page
+      tags: [operation]
+      security: []
+      parameters:
+        - {name: file, in: path, required: true, schema: {type: string}}
+      responses: {"200": {description: The file}, "404": {description: No such file}}
 `
 
 // mergeOpenAPI merges YAML or JSON documents into the base: paths, components and

@@ -78,6 +78,9 @@ func servedApp(t *testing.T) (*fiber.App, []byte) {
 	}
 	mountHealth(app, nil, registry)
 	mountOpenAPI(app, document)
+	if err := mountDocs(app); err != nil {
+		t.Fatal(err)
+	}
 	return app, document
 }
 

@@ -66,6 +66,7 @@ func (p places) print(out io.Writer, config Config) {
 	line("API", p.URL)
 	if p.URL != "" {
 		line("OpenAPI", p.URL+"/openapi.json")
+		line("documentation", p.URL+"/docs")
 	}
 	line("ClickHouse native", strings.Join(p.ClickHouse, ", "))
 	line("ClickHouse HTTP", p.ClickHouseHTTP)

@@ -141,6 +141,9 @@ func (p *process) serveHTTP(listener net.Listener) error {
 	}
 	mountHealth(p.app, p.dependencies, p.registry)
 	mountOpenAPI(p.app, document)
+	if err := mountDocs(p.app); err != nil {
+		return err
+	}
 	server := serve(p.app, listener, p.failed)
 	p.stops.add("http", server.stop)
 	p.places.URL = p.config.HTTP.PublicURL
