@@ -2,7 +2,10 @@ package connectors
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"revstream/ingest/revenue"
 )
 
 // History is how a provider's past is read from its API: what happened before there
@@ -32,6 +35,9 @@ type Stream struct {
 // Window is a range of time, half open.
 type Window struct{ From, Until time.Time }
 
+// Contains reports whether a moment is in the range.
+func (w Window) Contains(at time.Time) bool { return !at.Before(w.From) && at.Before(w.Until) }
+
 // Page is a part of a list. Next is the cursor of what follows; empty at the end.
 type Page struct {
 	Items []Item
@@ -53,19 +59,16 @@ type Past struct {
 	Client Client
 }
 
-// The flows that DayTotal sums up.
-const (
-	FlowCharge          = "charge"
-	FlowRefund          = "refund"
-	FlowDispute         = "dispute"
-	FlowDisputeReversal = "dispute_reversal"
-)
+// Estimated is the note in the metadata of terms that are presumed: see Presume.
+const Estimated = "estimated"
 
-// DayTotal is the money of one flow that moved on a UTC day, signed: what went out is
-// negative.
-type DayTotal struct {
-	Day      time.Time
-	Currency string // ISO 4217
-	Flow     string
-	Amount   int64 // minor units
+// Presume states what a subscription must have been from a moment on of which nobody
+// told: the terms of a later time, for lists know no others, and the metadata says so.
+// Whatever an event says of the moment stands above it.
+func (r *Reader) Presume(later revenue.Event, status revenue.Status, from time.Time) {
+	e := later
+	e.ObjectID, e.Version = fmt.Sprintf("%s@%d", later.Subscription, from.UnixMicro()), 0
+	e.OccurredAt, e.Status, e.Reason, e.EndsAt, e.CancelRequestedAt = from, status, "", nil, nil
+	Noted(&e.Dimensions, Estimated, "the terms are those of a later time")
+	r.Emit(e)
 }

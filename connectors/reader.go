@@ -52,6 +52,14 @@ func (r *Reader) Item() Item {
 	return item
 }
 
+// Fault is the first fault; nil if there was none.
+func (r *Reader) Fault() error {
+	if r.fault == nil {
+		return nil
+	}
+	return r.fault
+}
+
 // Statement begins a statement about an object, in the group of a payment (cash)
 // or of a customer (state, and the payments of a subscription). The caller sets
 // its Version; see README.md for how to choose it.

@@ -100,8 +100,9 @@ func backfillCommand() *cobra.Command {
 			"outage lost. It makes the same statements as deliveries do, so what is known already costs\n" +
 			"nothing. It can be cut off: the same command goes on where it was. Where the API refuses\n" +
 			"for its rate it waits. --dry-run reads and counts, and publishes nothing.\n\n" +
-			"The endpoint needs the setting api_key. Objects are chosen by when they were created; so\n" +
-			"run it with a long --since now and then, for what happens to old objects.",
+			"The endpoint needs the setting api_key. Paddle's and Chargebee's objects are chosen by when\n" +
+			"they changed, Stripe's by when they were created; so of Stripe run it with a long --since\n" +
+			"now and then, for what happens to old objects.",
 		PreRunE: func(*cobra.Command, []string) error { return selection.settle() },
 		RunE: withDirectory(func(command *cobra.Command, _ []string, d *control.Directory, s *site) error {
 			connector, past, endpoint, err := selection.past(d)

@@ -46,9 +46,16 @@ func New() connectors.Connector {
 		Settings: []connectors.Setting{{
 			Name: currencySetting, Check: checkCurrency,
 			About: "The site's currency, for sites of the first API, whose objects do not name it.",
+		}, {
+			Name: keySetting, Secret: true,
+			About: "A key that may read events, transactions, invoices, customers and subscriptions, to read the past with.",
+		}, {
+			Name: addressSetting, Outbound: true, Check: connectors.IsBaseURL,
+			About: "Where the site's API is, like https://acme.chargebee.com/api/v2; to read the past from.",
 		}},
-		Verify: connectors.BasicAuth,
-		Decode: decode,
+		Verify:  connectors.BasicAuth,
+		Decode:  decode,
+		History: history(),
 	}
 }
 
@@ -59,7 +66,12 @@ func checkSecret(secret string) error {
 	return nil
 }
 
-const currencySetting = "currency"
+// The names of settings.
+const (
+	currencySetting = "currency"
+	keySetting      = "api_key"
+	addressSetting  = "api_url"
+)
 
 func checkCurrency(code string) error {
 	if _, known := revenue.Exponent(code); !known {
@@ -73,6 +85,8 @@ type event struct {
 	*connectors.Reader
 	content    connectors.Object
 	occurredAt time.Time
+	// heard is since when events tell of changes; zero within an event.
+	heard time.Time
 }
 
 func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item, error) {
@@ -80,7 +94,12 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 	if err != nil {
 		return nil, err
 	}
-	reader := connectors.NewReader(Provider, &delivery, revenue.Delivery{
+	return []connectors.Item{readEvent(&delivery, envelope)}, nil
+}
+
+// readEvent reads an event, of a delivery or of the list of events.
+func readEvent(delivery *connectors.Delivery, envelope connectors.Object) connectors.Item {
+	reader := connectors.NewReader(Provider, delivery, revenue.Delivery{
 		ID: envelope.Text("id"), Type: envelope.Text("event_type"), APIVersion: envelope.Text("api_version"),
 	})
 	reader.At, _ = connectors.Happened(envelope, "occurred_at")
@@ -93,7 +112,7 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 		e.occurredAt = e.RequiredTime(envelope, "occurred_at")
 		e.subscription(subscription)
 	}
-	return []connectors.Item{e.Item()}, nil
+	return e.Item()
 }
 
 // customer is whose group an object belongs to.

@@ -23,15 +23,15 @@ var statuses = map[string]revenue.Status{
 // subscription states the terms of a subscription from the moment of their
 // rendering on. Moments are whole seconds, as those of cancellations are: what
 // happened within one second is one fact, of which the last rendering stands, and
-// the end cannot come before it.
-func (e *event) subscription(o connectors.Object) {
+// the end cannot come before it. It returns what it states, nil if that is nothing.
+func (e *event) subscription(o connectors.Object) *revenue.Event {
 	id := e.RequiredID(o, "id")
 	rendered := e.renderedAt(o)
 	at := rendered.Truncate(time.Second)
 	status, known := statuses[o.Text("status")]
 	switch {
 	case o.Text("status") == "future" || !begun(o):
-		return
+		return nil
 	case o.Flag("deleted"):
 		status = revenue.StatusCanceled
 	case !known:
@@ -42,10 +42,7 @@ func (e *event) subscription(o connectors.Object) {
 		at = *end
 	}
 	s := e.Statement(revenue.KindSubscription, fmt.Sprintf("%s@%d", id, at.UnixMicro()), e.customer(o), at)
-	s.Version = connectors.Version(rendered)
-	if e.About.Type == "mrr_updated" {
-		s.Version++ // the same rendering, after the worth was worked out
-	}
+	s.Version = connectors.Version(rendered) + knowledge[e.About.Type]
 	s.Status, s.Recurring, s.Currency = status, true, e.currency("subscription")
 	s.Customer, s.Subscription, s.ExternalID = e.customer(o), id, id
 	switch {
@@ -64,7 +61,13 @@ func (e *event) subscription(o connectors.Object) {
 	connectors.Note(&s.Dimensions, e.content, "customer.meta_data", "subscription.meta_data")
 	e.worth(&s, o)
 	e.Emit(s)
+	return &s
 }
+
+// knowledge is what tells equal renderings of a subscription apart, by the type of their
+// event: a list may show what it is worth where its event could not yet, and mrr_updated
+// comes after that was worked out.
+var knowledge = map[string]int64{"subscription.listed": 1, "mrr_updated": 2}
 
 // begun tells a subscription that was cancelled before it ever began.
 func begun(o connectors.Object) bool {
@@ -96,6 +99,11 @@ func (e *event) worth(s *revenue.Event, o connectors.Object) {
 		s.MRR = e.MRR("content.subscription.mrr", e.Minor(o, s.Currency, "mrr"), "month", 1)
 		return
 	}
+	e.worthOfTerms(s, o)
+}
+
+// worthOfTerms is what the recurring items come to.
+func (e *event) worthOfTerms(s *revenue.Event, o connectors.Object) {
 	total, known := e.total(o, s.Currency)
 	if !known {
 		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, "price")

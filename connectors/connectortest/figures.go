@@ -36,14 +36,19 @@ func Arrive(statements [][]revenue.Event, order []int) (rows []revenue.LedgerRow
 	return rows, strings.Join(entries, "\n")
 }
 
+// inOrder is the order in which n deliveries were sent.
+func inOrder(n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	return order
+}
+
 // Orders draws orders of arrival of n deliveries: any permutation, with repeats.
 func Orders(n int) *rapid.Generator[[]int] {
 	return rapid.Custom(func(t *rapid.T) []int {
-		identity := make([]int, n)
-		for i := range identity {
-			identity[i] = i
-		}
-		order := rapid.Permutation(identity).Draw(t, "order")
+		order := rapid.Permutation(inOrder(n)).Draw(t, "order")
 		for range rapid.IntRange(0, n).Draw(t, "repeats") {
 			order = slices.Insert(order, rapid.IntRange(0, len(order)).Draw(t, "at"), rapid.IntRange(0, n-1).Draw(t, "repeated"))
 		}
@@ -101,11 +106,7 @@ func figuresText(cash, lifecycle map[string]int64, mrr []Worth) string {
 // worked out by hand.
 func (s Scenario) checkOrders(t *testing.T, statements [][]revenue.Event) {
 	t.Helper()
-	inOrder := make([]int, len(statements))
-	for i := range inOrder {
-		inOrder[i] = i
-	}
-	rows, first := Arrive(statements, inOrder)
+	rows, first := Arrive(statements, inOrder(len(statements)))
 	if got := s.figures(rows); got != s.want() {
 		t.Fatalf("in order:\n got %s\nwant %s", got, s.want())
 	}

@@ -13,59 +13,106 @@ import (
 )
 
 // history reads transactions, adjustments and subscriptions as they are now, which is
-// how the last delivery about each would show them; so they are the same facts. What a
-// subscription was worth before its last change no list says. See
-// developer.paddle.com/api-reference/about/pagination.
+// how the last delivery about each would show them; so they are the same facts. What
+// counts is when they changed, so that what happened lately to an old object is found
+// as well. See developer.paddle.com/api-reference/about/pagination.
 func history() *connectors.History {
-	return &connectors.History{Streams: []connectors.Stream{
-		{Name: "transactions", Page: func(ctx context.Context, past connectors.Past, window connectors.Window, cursor string) (connectors.Page, error) {
-			return page(ctx, past, window, "/transactions", url.Values{
-				"created_at[GTE]": {window.From.Format(time.RFC3339)}, "created_at[LT]": {window.Until.Format(time.RFC3339)},
-			}, cursor, (*event).transaction)
-		}},
-		// These cannot be asked for by when they were created.
-		{Name: "adjustments", Whole: true, Page: func(ctx context.Context, past connectors.Past, window connectors.Window, cursor string) (connectors.Page, error) {
-			return page(ctx, past, window, "/adjustments", url.Values{}, cursor, (*event).adjustment)
-		}},
-		{Name: "subscriptions", Whole: true, Page: func(ctx context.Context, past connectors.Past, window connectors.Window, cursor string) (connectors.Page, error) {
-			return page(ctx, past, window, "/subscriptions", url.Values{}, cursor, (*event).subscription)
-		}},
-	}}
+	return &connectors.History{
+		Streams: []connectors.Stream{
+			{Name: "transactions", Page: func(ctx context.Context, past connectors.Past, window connectors.Window, cursor string) (connectors.Page, error) {
+				return page(ctx, past, window, "/transactions", changedWithin(window), cursor, (*event).transaction)
+			}},
+			// These cannot be asked for by when they changed.
+			{Name: "adjustments", Whole: true, Page: func(ctx context.Context, past connectors.Past, window connectors.Window, cursor string) (connectors.Page, error) {
+				return page(ctx, past, window, "/adjustments", url.Values{}, cursor, (*event).adjustment)
+			}},
+			{Name: "subscriptions", Whole: true, Page: func(ctx context.Context, past connectors.Past, window connectors.Window, cursor string) (connectors.Page, error) {
+				return page(ctx, past, window, "/subscriptions", url.Values{}, cursor, (*event).listedSubscription)
+			}},
+		},
+		Totals: totals,
+	}
+}
+
+// changedWithin asks for transactions that changed within a window.
+func changedWithin(window connectors.Window) url.Values {
+	return url.Values{"updated_at[GTE]": {window.From.Format(time.RFC3339)}, "updated_at[LT]": {window.Until.Format(time.RFC3339)}}
+}
+
+// page reads one page of a list, of which what changed within the window counts.
+func page(ctx context.Context, past connectors.Past, window connectors.Window, path string, query url.Values, cursor string, read func(*event)) (connectors.Page, error) {
+	objects, next, err := list(ctx, past, path, query, cursor)
+	if err != nil {
+		return connectors.Page{}, err
+	}
+	found := connectors.Page{Next: next}
+	for _, o := range objects {
+		if at, known := changedAt(o); known && !window.Contains(at) {
+			continue
+		}
+		e := &event{
+			Reader: connectors.NewReader(Provider, &past.Delivery, revenue.Delivery{ID: "list:" + o.ID("id"), Type: path[1:] + ".listed"}),
+			data:   o, heard: past.Heard,
+		}
+		read(e)
+		found.Items = append(found.Items, e.Item())
+	}
+	return found, nil
+}
+
+// changedAt is when an object changed last. Adjustments that never did say the year 1.
+func changedAt(o connectors.Object) (at time.Time, known bool) {
+	if at, known = connectors.Happened(o, "updated_at"); known {
+		return at, true
+	}
+	return connectors.Happened(o, "created_at")
 }
 
 // pageSize is the most that Paddle puts on a page of transactions.
 const pageSize = "30"
 
-// page reads one page of a list, of which what was created within the window counts.
-func page(ctx context.Context, past connectors.Past, window connectors.Window, path string, query url.Values, cursor string, read func(*event)) (connectors.Page, error) {
-	delivery := &past.Delivery
-	key := delivery.Settings["api_key"]
+// list asks for a page, newest first, and says where the next begins.
+func list(ctx context.Context, past connectors.Past, path string, query url.Values, cursor string) (objects []connectors.Object, next string, err error) {
+	settings := past.Delivery.Settings
+	key := settings["api_key"]
 	if key == "" {
-		return connectors.Page{}, errors.New("the endpoint has no api_key: set it with `endpoints set`")
+		return nil, "", errors.New("the endpoint has no api_key: set it with `endpoints set`")
 	}
 	query.Set("per_page", pageSize)
 	if cursor != "" {
 		query.Set("after", cursor)
 	}
-	answer, err := past.Client.Fetch(ctx, delivery.Settings["api_url"], path+"?"+query.Encode(), func(r *http.Request) {
+	answer, err := past.Client.Fetch(ctx, settings["api_url"], path+"?"+query.Encode(), func(r *http.Request) {
 		r.Header.Set("Authorization", "Bearer "+key)
 		r.Header.Set("Paddle-Version", "1")
 	})
 	if err != nil {
-		return connectors.Page{}, fmt.Errorf("listing %s: %w", path, err)
+		return nil, "", fmt.Errorf("listing %s: %w", path, err)
 	}
-	var found connectors.Page
-	for _, o := range answer.List("data") {
-		found.Next = o.ID("id")
-		if at, known := connectors.Happened(o, "created_at"); known && (at.Before(window.From) || !at.Before(window.Until)) {
-			continue
-		}
-		e := &event{connectors.NewReader(Provider, delivery, revenue.Delivery{ID: "list:" + o.ID("id"), Type: path[1:] + ".listed"}), o}
-		read(e)
-		found.Items = append(found.Items, e.Item())
+	objects = answer.List("data")
+	if answer.Flag("meta.pagination.has_more") && len(objects) > 0 {
+		next = objects[len(objects)-1].ID("id")
 	}
-	if !answer.Flag("meta.pagination.has_more") {
-		found.Next = ""
+	return objects, next, nil
+}
+
+// listedSubscription reads a subscription as it is now, and of the time before events
+// told of it what it must have been: the same terms since it began.
+func (e *event) listedSubscription() {
+	now := e.terms()
+	began := e.Time(e.data, "started_at")
+	if began.IsZero() || !began.Before(e.heard) {
+		return // it has not begun, or events tell
 	}
-	return found, nil
+	before := now
+	before.MRR = e.worth(&before, true)
+	trial := mainItem(e.data).Child("trial_dates")
+	if trial == nil {
+		e.Presume(before, revenue.StatusActive, began)
+		return
+	}
+	e.Presume(before, revenue.StatusTrialing, began)
+	if converted := e.Time(trial, "ends_at"); converted.After(began) && converted.Before(now.OccurredAt) {
+		e.Presume(before, revenue.StatusActive, converted)
+	}
 }

@@ -17,6 +17,7 @@ package paddle
 import (
 	"context"
 	"strings"
+	"time"
 
 	"revstream/connectors"
 	"revstream/ingest/revenue"
@@ -94,6 +95,8 @@ var readers = map[string]func(*event){
 type event struct {
 	*connectors.Reader
 	data connectors.Object
+	// heard is since when events tell of changes; zero within an event.
+	heard time.Time
 }
 
 func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item, error) {
@@ -102,8 +105,8 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 		return nil, err
 	}
 	e := &event{
-		connectors.NewReader(Provider, &delivery, revenue.Delivery{ID: envelope.Text("event_id"), Type: envelope.Text("event_type")}),
-		envelope.Child("data"),
+		Reader: connectors.NewReader(Provider, &delivery, revenue.Delivery{ID: envelope.Text("event_id"), Type: envelope.Text("event_type")}),
+		data:   envelope.Child("data"),
 	}
 	e.At, _ = connectors.Happened(envelope, "occurred_at")
 	if read := readers[e.About.Type]; read != nil {

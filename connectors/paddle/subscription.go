@@ -21,10 +21,13 @@ var statuses = map[string]revenue.Status{
 	"canceled": revenue.StatusCanceled,
 }
 
-// subscription states the terms of a subscription from the moment of their
-// rendering on. Each rendering is a fact of its own, named by its moment; created
-// and activated, which come together, are one.
-func (e *event) subscription() {
+// subscription reads the terms of a subscription.
+func (e *event) subscription() { e.terms() }
+
+// terms states the terms of a subscription from the moment of their rendering on. Each
+// rendering is a fact of its own, named by its moment; created and activated, which come
+// together, are one. It returns what it states.
+func (e *event) terms() revenue.Event {
 	o := e.data
 	id := e.RequiredID(o, "id")
 	at := e.RequiredTime(o, "updated_at")
@@ -49,9 +52,10 @@ func (e *event) subscription() {
 	}
 	describe(&s.Dimensions, mainItem(o))
 	connectors.Note(&s.Dimensions, o, "custom_data")
-	s.MRR = e.worth(&s)
+	s.MRR = e.worth(&s, false)
 	e.Emit(s)
 	e.began(id, at)
+	return s
 }
 
 // began says which subscription a first payment was for.
@@ -68,15 +72,16 @@ func (e *event) began(subscription string, at time.Time) {
 
 // worth is what the recurring items come to each month. What Paddle does not say
 // is noted in the metadata and left out: a price that is localised in a currency
-// that is not given, and what a discount takes off, of which there is but the id.
-func (e *event) worth(s *revenue.Event) int64 {
+// that is not given, and what a discount takes off, of which there is but the id. Before
+// says that what the items came to is meant, while they were active.
+func (e *event) worth(s *revenue.Event, before bool) int64 {
 	var unknown []string
 	if e.data.Child("discount") != nil && e.data.Value("discount.ends_at") == nil {
 		unknown = append(unknown, "discount")
 	}
 	sum := new(big.Rat)
 	for _, item := range e.data.List("items") {
-		if !item.Flag("recurring") || item.Text("status") == "inactive" {
+		if !item.Flag("recurring") || item.Text("status") == "inactive" && !before {
 			continue
 		}
 		price, found := priceIn(item.Child("price"), s.Currency)

@@ -2,35 +2,20 @@ package stripe
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"revstream/connectors"
 	"revstream/connectors/connectortest"
-	"revstream/ingest/revenue"
 )
-
-// fakeStripe has the objects and the events of scenarios, in pages of three.
-type fakeStripe struct {
-	t       testing.TB
-	mu      sync.Mutex
-	lists   map[string][]map[string]any // by path
-	objects map[string]map[string]any
-	fail    func(n int) int // the status to answer the nth request with; 0 is none
-	answers int
-}
 
 // listOf is the list that has objects of a kind.
 var listOf = map[string]string{
@@ -38,10 +23,13 @@ var listOf = map[string]string{
 	"refund": "/v1/refunds", "dispute": "/v1/disputes", "subscription": "/v1/subscriptions", "checkout.session": "/v1/checkout/sessions",
 }
 
-// newFakeStripe knows every object as the last event about it showed it.
-func newFakeStripe(t testing.TB, events []map[string]any, withEvents bool) *fakeStripe {
-	f := &fakeStripe{t: t, lists: map[string][]map[string]any{}, objects: map[string]map[string]any{}}
-	objects := f.objects
+// newFakeStripe has the objects of events, as the last event about each showed it, and the
+// events themselves if they are wanted, in pages of three.
+func newFakeStripe(events []map[string]any, withEvents bool) *connectortest.API {
+	objects, lists := map[string]map[string]any{}, map[string][]map[string]any{"/v1/events": nil, "/v1/balance_transactions": nil}
+	for _, path := range listOf {
+		lists[path] = nil
+	}
 	var order []string
 	for _, event := range events {
 		o := event["data"].(map[string]any)["object"].(map[string]any)
@@ -56,11 +44,11 @@ func newFakeStripe(t testing.TB, events []map[string]any, withEvents bool) *fake
 		}
 		if o["object"] == "payment_intent" && o["latest_charge"] == nil {
 			// Expanded, it says when the payment was made; a little before its event.
-			o["latest_charge"] = map[string]any{"id": "ch_of_" + id, "created": int64(number(event["created"])) - 2}
+			o["latest_charge"] = map[string]any{"id": "ch_of_" + id, "created": int64(connectortest.Number(event["created"])) - 2}
 		}
 		objects[id] = o
 		if withEvents {
-			f.lists["/v1/events"] = append(f.lists["/v1/events"], event)
+			lists["/v1/events"] = append(lists["/v1/events"], event)
 		}
 	}
 	for _, id := range implied(objects, events) {
@@ -71,9 +59,21 @@ func newFakeStripe(t testing.TB, events []map[string]any, withEvents bool) *fake
 	for _, id := range order {
 		o := objects[id]
 		path := listOf[fmt.Sprint(o["object"])]
-		f.lists[path] = append(f.lists[path], o)
+		lists[path] = append(lists[path], o)
 	}
-	return f
+	return &connectortest.API{
+		Cursor: "starting_after", PageSize: 3,
+		Authorised: func(r *http.Request) bool {
+			return r.Header.Get("Authorization") == "Bearer rk_of_the_tests" && r.Header.Get("Stripe-Version") != ""
+		},
+		Render: func(page []map[string]any, next string) any {
+			return map[string]any{"object": "list", "data": page, "has_more": next != ""}
+		},
+		Find: func(r *http.Request) ([]map[string]any, bool) {
+			list, known := lists[r.URL.Path]
+			return find(r.URL.Query(), list, objects), known
+		},
+	}
 }
 
 // implied adds the objects that Stripe's API has and no event of a scenario shows: which
@@ -125,36 +125,12 @@ func implied(objects map[string]map[string]any, events []map[string]any) (ids []
 	return ids
 }
 
-func number(value any) float64 {
-	n, _ := strconv.ParseFloat(fmt.Sprint(value), 64)
-	return n
-}
-
-// ServeHTTP answers as Stripe: newest first, a cursor, has_more, errors now and then.
-func (f *fakeStripe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.answers++
-	if r.Header.Get("Authorization") != "Bearer rk_of_the_tests" || r.Header.Get("Stripe-Version") == "" {
-		http.Error(w, "no key", http.StatusUnauthorized)
-		return
-	}
-	if f.fail != nil {
-		if status := f.fail(f.answers); status != 0 {
-			w.Header().Set("Stripe-Rate-Limited-Reason", "global-rate")
-			http.Error(w, "not now", status)
-			return
-		}
-	}
-	if r.URL.Path != "/v1/events" && !slices.Contains(slices.Collect(maps.Values(listOf)), r.URL.Path) {
-		http.NotFound(w, r)
-		return
-	}
-	query := r.URL.Query()
-	from, until := number(query.Get("created[gte]")), number(query.Get("created[lt]"))
+// find chooses as Stripe does, the newest first.
+func find(query url.Values, list []map[string]any, objects map[string]map[string]any) []map[string]any {
+	from, until := connectortest.Number(query.Get("created[gte]")), connectortest.Number(query.Get("created[lt]"))
 	var found []map[string]any
-	for _, o := range f.lists[r.URL.Path] {
-		at := number(o["created"])
+	for _, o := range list {
+		at := connectortest.Number(o["created"])
 		wanted := query.Get("created[gte]") == "" || at >= from && at < until
 		if types := query["types[]"]; len(types) > 0 {
 			wanted = wanted && slices.Contains(types, fmt.Sprint(o["type"]))
@@ -162,120 +138,36 @@ func (f *fakeStripe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if payment := query.Get("payment[payment_intent]"); payment != "" {
 			wanted = wanted && strings.Contains(fmt.Sprint(o["payment"]), payment)
 		}
-		if wanted {
-			found = append(found, o)
+		if !wanted {
+			continue
 		}
-	}
-	slices.SortStableFunc(found, func(a, b map[string]any) int { return int(number(b["created"]) - number(a["created"])) })
-	if after := query.Get("starting_after"); after != "" {
-		i := slices.IndexFunc(found, func(o map[string]any) bool { return o["id"] == after })
-		if i < 0 {
-			http.Error(w, "no such cursor", http.StatusBadRequest)
-			return
+		if charge := objects[fmt.Sprint(o["charge"])]; charge != nil && slices.Contains(query["expand[]"], "data.charge") {
+			o = maps.Clone(o)
+			o["charge"] = charge
 		}
-		found = found[i+1:]
+		found = append(found, o)
 	}
-	page := slices.Clone(found[:min(3, len(found))])
-	for i, o := range page {
-		if charge := f.objects[fmt.Sprint(o["charge"])]; charge != nil && slices.Contains(query["expand[]"], "data.charge") {
-			page[i] = maps.Clone(o)
-			page[i]["charge"] = charge
-		}
-	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"object": "list", "data": append([]map[string]any{}, page...), "has_more": len(found) > len(page)})
-}
-
-// eventsOf are the events that the deliveries of a scenario carry.
-func eventsOf(t testing.TB, scenario connectortest.Scenario) []map[string]any {
-	t.Helper()
-	var events []map[string]any
-	for _, fixture := range scenario.Deliveries {
-		decoder := json.NewDecoder(strings.NewReader(string(fixture.Body)))
-		decoder.UseNumber()
-		var event map[string]any
-		if err := decoder.Decode(&event); err != nil {
-			t.Fatal(err)
-		}
-		events = append(events, event)
-	}
-	return events
+	slices.SortStableFunc(found, func(a, b map[string]any) int {
+		return cmp.Compare(connectortest.Number(b["created"]), connectortest.Number(a["created"]))
+	})
+	return found
 }
 
 // pastOf reads the past of a fake account. Until heard, nobody told of changes.
 func pastOf(t testing.TB, connector connectors.Connector, fake http.Handler, settings map[string]string, heard time.Time) connectors.Past {
 	t.Helper()
-	server := httptest.NewServer(fake)
-	t.Cleanup(server.Close)
-	given := maps.Clone(settings)
-	if given == nil {
-		given = map[string]string{}
-	}
-	given["api_url"], given["api_key"] = server.URL, "rk_of_the_tests"
-	settled, err := connector.Settle(given)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return connectors.Past{
-		Delivery: connectors.Delivery{
-			Workspace: "acme", Integration: "we_1", Account: "acct_1", Livemode: true, Settings: settled, ReceivedAt: connectortest.ReceivedAt,
-		},
-		Heard: heard,
-	}
-}
-
-// readPast reads streams of the past to their ends.
-func readPast(t testing.TB, connector connectors.Connector, past connectors.Past, wanted func(connectors.Stream) bool) [][]revenue.Event {
-	t.Helper()
-	window := connectors.Window{From: time.Unix(0, 0), Until: connectortest.ReceivedAt}
-	var statements [][]revenue.Event
-	for _, stream := range connector.History.Streams {
-		if !wanted(stream) {
-			continue
-		}
-		for cursor := ""; ; {
-			page, err := stream.Page(context.Background(), past, window, cursor)
-			if err != nil {
-				t.Fatalf("%s: %v", stream.Name, err)
-			}
-			for _, item := range page.Items {
-				if item.Err != nil {
-					t.Fatalf("%s: %s: %v", stream.Name, item.ID, item.Err)
-				}
-				statements = append(statements, item.Events)
-			}
-			if cursor = page.Next; cursor == "" {
-				break
-			}
-		}
-	}
-	return statements
+	given := map[string]string{"api_key": "rk_of_the_tests"}
+	maps.Copy(given, settings)
+	return connectortest.Past(t, connector, fake, given, true, heard)
 }
 
 func isEvents(stream connectors.Stream) bool { return stream.KeptFor > 0 }
-
-// comesTo is what statements that arrive in an order come to: what is believed, and the
-// cash by kind and currency.
-func comesTo(statements [][]revenue.Event) (believed string, cash map[string]int64) {
-	order := make([]int, len(statements))
-	for i := range order {
-		order[i] = i
-	}
-	rows, believed := connectortest.Arrive(statements, order)
-	cash = map[string]int64{}
-	for _, row := range rows {
-		if row.Kind.Family() == revenue.FamilyCash {
-			cash[string(row.Kind)+" "+row.Currency] += int64(row.Sign) * row.Amount
-		}
-	}
-	maps.DeleteFunc(cash, func(_ string, sum int64) bool { return sum == 0 })
-	return believed, cash
-}
 
 // backfilled are the scenarios whose whole story is in events, live, of one account:
 // what those of other accounts say cannot be asked for with this one's key.
 func backfilled(t *testing.T) []connectortest.Scenario {
 	return slices.DeleteFunc(connectortest.Load(t, "."), func(s connectortest.Scenario) bool {
-		return s.API != nil || s.Test || slices.ContainsFunc(eventsOf(t, s), func(e map[string]any) bool {
+		return s.API != nil || s.Test || slices.ContainsFunc(s.Bodies(t), func(e map[string]any) bool {
 			return e["account"] != nil || e["livemode"] != true
 		})
 	})
@@ -288,23 +180,9 @@ func TestOutageAndBackfill(t *testing.T) {
 	connector := New(DefaultConfig(), nil)
 	for _, scenario := range backfilled(t) {
 		t.Run(scenario.Name, func(t *testing.T) {
-			fake := newFakeStripe(t, eventsOf(t, scenario), true)
-			past := pastOf(t, connector, fake, scenario.Settings, time.Unix(0, 0))
+			past := pastOf(t, connector, newFakeStripe(scenario.Bodies(t), true), scenario.Settings, time.Unix(0, 0))
 			heard := scenario.Statements(t, connector, past.Delivery.Settings)
-			want, _ := comesTo(heard)
-			read := readPast(t, connector, past, isEvents)
-			rapid.Check(t, func(r *rapid.T) {
-				var arrived [][]revenue.Event
-				for _, statements := range heard {
-					if rapid.Bool().Draw(r, "delivered") {
-						arrived = append(arrived, statements)
-					}
-				}
-				arrived = append(arrived, read...)
-				if got, _ := comesTo(arrived); got != want {
-					r.Fatalf("after the backfill\n%s\nwithout an outage\n%s", got, want)
-				}
-			})
+			connectortest.Lost(t, heard, connectortest.ReadPast(t, connector, past, isEvents, nil), connectortest.Believed)
 		})
 	}
 }
@@ -318,34 +196,16 @@ func TestListsComeToTheSameCash(t *testing.T) {
 			continue // in a version that lists are not asked for in, and no later one shows it
 		}
 		t.Run(scenario.Name, func(t *testing.T) {
-			fake := newFakeStripe(t, eventsOf(t, scenario), false)
-			past := pastOf(t, connector, fake, scenario.Settings, connectortest.ReceivedAt)
-			listed := readPast(t, connector, past, func(s connectors.Stream) bool { return !isEvents(s) })
-			_, cash := comesTo(listed)
+			past := pastOf(t, connector, newFakeStripe(scenario.Bodies(t), false), scenario.Settings, connectortest.ReceivedAt)
+			listed := connectortest.ReadPast(t, connector, past, func(s connectors.Stream) bool { return !isEvents(s) }, nil)
 			heard := scenario.Statements(t, connector, past.Delivery.Settings)
-			_, want := comesTo(heard)
-			if fmt.Sprint(total(cash)) != fmt.Sprint(total(want)) {
-				t.Errorf("the lists come to %v, the events to %v", cash, want)
+			if got, want := connectortest.Totals(listed), connectortest.Totals(heard); got != want {
+				t.Errorf("the lists come to %s, the events to %s", got, want)
 			}
-			both, cashOfBoth := comesTo(append(heard, listed...))
-			if fmt.Sprint(cashOfBoth) != fmt.Sprint(want) {
-				t.Errorf("with the lists on top %v, without %v\n%s", cashOfBoth, want, both)
+			want := connectortest.Cash(heard)
+			if both := connectortest.Cash(append(heard, listed...)); !maps.Equal(both, want) {
+				t.Errorf("with the lists on top %v, without %v", both, want)
 			}
 		})
 	}
-}
-
-// total sums up by currency and direction.
-func total(cash map[string]int64) map[string]int64 {
-	sums := map[string]int64{}
-	for name, amount := range cash {
-		kind, currency, _ := strings.Cut(name, " ")
-		switch kind {
-		case "refund", "dispute", "dispute_reversal", "fee":
-			sums[name] += amount
-		default:
-			sums["charge "+currency] += amount
-		}
-	}
-	return sums
 }

@@ -1,13 +1,10 @@
 package stripe
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"revstream/connectors"
@@ -29,11 +26,7 @@ func (s *source) totals(ctx context.Context, past connectors.Past, window connec
 	if api == nil {
 		return nil, errors.New("the endpoint has no api_key: set it with `endpoints set`")
 	}
-	type key struct {
-		day            time.Time
-		currency, flow string
-	}
-	sums := map[key]int64{}
+	var sums connectors.DayTotals
 	for cursor := ""; ; {
 		answer, err := api.list("/v1/balance_transactions", window, cursor, url.Values{"expand[]": {"data.source"}})
 		if err != nil {
@@ -49,21 +42,13 @@ func (s *source) totals(ctx context.Context, past connectors.Past, window connec
 			if err != nil {
 				return nil, fmt.Errorf("balance transaction %s: %w", cursor, err)
 			}
-			day := time.Unix(transaction.Count("created"), 0).UTC().Truncate(24 * time.Hour)
-			sums[key{day, m.code, flow}] += amount
+			sums.Add(time.Unix(transaction.Count("created"), 0), m.code, flow, amount)
 		}
 		if !answer.Flag("has_more") || cursor == "" {
 			break
 		}
 	}
-	totals := make([]connectors.DayTotal, 0, len(sums))
-	for k, amount := range sums {
-		totals = append(totals, connectors.DayTotal{Day: k.day, Currency: k.currency, Flow: k.flow, Amount: amount})
-	}
-	slices.SortFunc(totals, func(a, b connectors.DayTotal) int {
-		return cmp.Or(a.Day.Compare(b.Day), strings.Compare(a.Currency, b.Currency), strings.Compare(a.Flow, b.Flow))
-	})
-	return totals, nil
+	return sums.Sorted(), nil
 }
 
 // moved is the signed amount of a balance transaction in minor units of what was paid.
