@@ -94,19 +94,6 @@ func TestInvoiceBilling(t *testing.T) {
 	}
 }
 
-func TestFeeOfAnExpandedTransaction(t *testing.T) {
-	for transaction, want := range map[string]int64{
-		`{"id":"txn_1","fee":88,"currency":"usd"}`: 88,
-		`{"id":"txn_1","fee":80,"currency":"eur"}`: 0, // another currency is no part of the amount
-		`"txn_1"`: 0, `null`: 0,
-	} {
-		e := one(t, `{"type":"payment_intent.succeeded","created":1767225600,"object":{"id":"pi_1","amount_received":2000,"currency":"usd","latest_charge":{"id":"ch_1","balance_transaction":`+transaction+`}}}`)
-		if e.Fee != want {
-			t.Errorf("%s: %d, want %d", transaction, e.Fee, want)
-		}
-	}
-}
-
 func TestAttributionFromMetadata(t *testing.T) {
 	e := one(t, `{"type":"payment_intent.succeeded","created":1767225600,"object":{"id":"pi_1","amount_received":2000,"currency":"usd",
 		"metadata":{"message_id":"m","offer":"o","contact_id":"c","utm_campaign":"first","campaign":"second","source":"s","visitor_id":"v","session":"w","attribution_type":"last_click"}}}`)

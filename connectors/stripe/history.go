@@ -34,6 +34,7 @@ func (s *source) history() *connectors.History {
 			s.objects("disputes", "/v1/disputes", nil, (*reader).listedDispute),
 			s.objects("checkout sessions", "/v1/checkout/sessions", url.Values{"status": {"complete"}}, (*reader).checkout),
 			s.objects("subscriptions", "/v1/subscriptions", url.Values{"status": {"all"}}, (*reader).listedSubscription),
+			s.objects("balance transactions", "/v1/balance_transactions", url.Values{"expand[]": {"data.source"}}, (*reader).balanceTransaction),
 		),
 		Totals: s.totals,
 	}

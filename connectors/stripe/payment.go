@@ -18,6 +18,7 @@ func (d *reader) paymentIntent() {
 	if units == 0 {
 		return
 	}
+	d.feesOfLatestCharge()
 	said := d.about.APIVersion >= linkingVersion && !own(o) && d.fetchLinks(m, units) || d.linkPayment(m, units)
 	if d.config.OneTimeSource != OneTimePaymentIntents {
 		return
@@ -40,6 +41,7 @@ func (d *reader) charge() {
 	}
 	units := d.captured(o)
 	d.presumeOfCharge(units)
+	d.fees(o)
 	if o.ID("payment_intent") != "" {
 		return
 	}
@@ -85,7 +87,6 @@ func (d *reader) payment(o, charge object, m money, units int64, at time.Time) r
 	e := d.statement(revenue.KindCharge, o.ID("id"), o.ID("id"), at)
 	e.Version = d.told(units)
 	e.Amount, e.Currency, e.Billing = d.amount(m, units), m.code, revenue.BillingOneTime
-	e.Fee = d.fee(charge.Child("balance_transaction"), m)
 	e.Payment, e.ExternalID = e.ObjectID, e.ObjectID
 	e.Invoice, e.Customer = referredInvoice(o), invoiceCustomer(o)
 	e.CustomerName = charge.Text("billing_details.name")
@@ -96,14 +97,4 @@ func (d *reader) payment(o, charge object, m money, units int64, at time.Time) r
 	}
 	note(&e.Dimensions, o, nil, "metadata")
 	return e
-}
-
-// fee is the processing fee of a payment, if its balance transaction is expanded
-// and in the payment's currency: a fee in another one is no part of the amount.
-func (d *reader) fee(transaction object, m money) int64 {
-	settled, ok := moneyOf(transaction.Text("currency"))
-	if !ok || settled.code != m.code {
-		return 0
-	}
-	return m.rounded(d.units(transaction, "fee"))
 }

@@ -18,7 +18,10 @@ const (
 
 // refund reads a Refund object, whatever the event calls it; it also comes for
 // changes of metadata.
-func (d *reader) refund() { d.emitRefund(d.object, false) }
+func (d *reader) refund() {
+	d.emitRefund(d.object, false)
+	d.fees(d.object)
+}
 
 // emitRefund states what a refund is. Released says that its charge was never
 // captured: an authorisation was let go and no money moved.

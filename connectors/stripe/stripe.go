@@ -11,6 +11,8 @@
 //   - a refund, by the rank of its status; the total of a charge's refunds, by its
 //     amount (group: the payment);
 //   - a dispute's withdrawal, its return and its fee (group: the payment);
+//   - what Stripe took in a movement of the balance, as its books say (group: the
+//     payment);
 //   - the terms of a subscription from a moment on (group: its customer);
 //   - the attribution of a Checkout session.
 //
@@ -130,6 +132,8 @@ var readers = map[string]func(*reader){
 	"payment_intent.succeeded": (*reader).paymentIntent,
 	"charge.succeeded":         (*reader).charge,
 	"charge.captured":          (*reader).charge,
+	// What Stripe takes may be known only later.
+	"charge.updated": (*reader).chargeFees,
 
 	"charge.refunded":       (*reader).refundTotal,
 	"charge.refund.updated": (*reader).refund,

@@ -33,7 +33,8 @@ const (
 	KindDispute Kind = "dispute"
 	// KindDisputeReversal is disputed money that came back.
 	KindDisputeReversal Kind = "dispute_reversal"
-	// KindFee is a processing fee that is not part of a charge's own Fee.
+	// KindFee is a processing fee that is not part of a charge's own Fee; below zero,
+	// one that was given back.
 	KindFee Kind = "fee"
 )
 

@@ -126,7 +126,10 @@ func checkMetadata(metadata jsontext.Value) error {
 }
 
 func checkMoney(e *revenue.Event) error {
-	for _, amount := range [...]int64{e.Amount, e.Tax, e.Fee, e.Discount} {
+	for part, amount := range [...]int64{e.Amount, e.Tax, e.Fee, e.Discount} {
+		if part == 0 && e.Kind == revenue.KindFee {
+			amount = max(amount, -amount) // one that was given back is below zero
+		}
 		if amount < 0 || amount > revenue.AmountMax {
 			return fmt.Errorf("amount %d is outside [0, %d]", amount, revenue.AmountMax)
 		}
