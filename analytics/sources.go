@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"revstream/clickhouse"
@@ -37,7 +38,11 @@ type Source struct {
 	Gaps              []SourceGap `json:"gaps"`
 	// Lag is from when events happened to their acceptance; null if the provider does
 	// not say when they happened.
-	Lag      *SourceLag      `json:"lag"`
+	Lag *SourceLag `json:"lag"`
+	// Reconciliation is how the latest nightly comparison with the provider's own totals
+	// ended; null if there was none.
+	Reconciliation *SourceReconciliation `json:"reconciliation"`
+
 	Events   []SourceEvents  `json:"events"`
 	Versions []SourceVersion `json:"versions"`
 	Refusals []SourceRefusal `json:"refusals"`
@@ -54,6 +59,29 @@ type SourceLag struct {
 	MedianSeconds float64 `json:"medianSeconds"`
 	P95Seconds    float64 `json:"p95Seconds"`
 	MaxSeconds    float64 `json:"maxSeconds"`
+}
+
+// SourceReconciliation is a comparison of what the provider says it moved, from Since
+// until Until, with the ledger.
+type SourceReconciliation struct {
+	At    string `json:"at"`
+	Since string `json:"since"`
+	Until string `json:"until"`
+	// Totals is how many the provider has, one for each day, currency and flow.
+	Totals      int                `json:"totals"`
+	Differences []SourceDifference `json:"differences"`
+	// Failure is why it could not be done; null if it could.
+	Failure *string `json:"failure"`
+}
+
+// SourceDifference is a day on which the provider and the ledger disagree about a flow;
+// signed minor units.
+type SourceDifference struct {
+	Day           string `json:"day"`
+	Currency      string `json:"currency"`
+	Flow          string `json:"flow"`
+	ProviderCents int64  `json:"providerCents"`
+	LedgerCents   int64  `json:"ledgerCents"`
 }
 
 // SourceEvents counts events of one type and outcome.
@@ -100,20 +128,26 @@ func (s *Server) sources(ctx context.Context, request asked) (answered, error) {
 		return answered{}, err
 	}
 	now := s.now().UTC()
-	since := now.AddDate(0, 0, -days)
-	found, err := s.store.Sources(ctx, workspace.ID, since, now)
+	sources, err := ReadSources(ctx, s.store, s.directory.Endpoints(workspace.ID), workspace.ID, days, now)
 	if err != nil {
 		return answered{}, err
 	}
 	return answered{body: Sources{
-		WorkspaceSlug: workspace.Slug, Since: exactInstant(since), Until: exactInstant(now),
-		Sources: SourcesOf(s.directory.Endpoints(workspace.ID), found, now),
+		WorkspaceSlug: workspace.Slug, Since: exactInstant(now.AddDate(0, 0, -days)), Until: exactInstant(now), Sources: sources,
 	}}, nil
 }
 
-// SourcesOf joins the endpoints of a workspace with what came by them; those that
-// nothing came by are there, too.
-func SourcesOf(endpoints []control.Endpoint, found []clickhouse.Source, now time.Time) []Source {
+// ReadSources tells how the endpoints of a workspace did in the days before now; those
+// that nothing came by are there, too.
+func ReadSources(ctx context.Context, store *clickhouse.Store, endpoints []control.Endpoint, workspace string, days int, now time.Time) ([]Source, error) {
+	found, err := store.Sources(ctx, workspace, now.AddDate(0, 0, -days), now)
+	if err != nil {
+		return nil, err
+	}
+	reconciled, err := store.Reconciliations(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
 	byID := make(map[string]*clickhouse.Source, len(found))
 	for i := range found {
 		byID[found[i].Endpoint] = &found[i]
@@ -127,9 +161,25 @@ func SourcesOf(endpoints []control.Endpoint, found []clickhouse.Source, now time
 		source := sourceOf(heard, now)
 		source.Endpoint, source.Provider, source.Account, source.Mode, source.Revoked = e.ID, e.Provider, e.Account, string(e.Mode), !e.RevokedAt.IsZero()
 		source.Silent = source.Silent && !source.Revoked
+		if i := slices.IndexFunc(reconciled, func(r clickhouse.Reconciliation) bool { return r.Endpoint == e.ID }); i >= 0 {
+			source.Reconciliation = reconciliationOf(&reconciled[i])
+		}
 		list = append(list, source)
 	}
-	return list
+	return list, nil
+}
+
+func reconciliationOf(r *clickhouse.Reconciliation) *SourceReconciliation {
+	shown := &SourceReconciliation{
+		At: exactInstant(r.At), Since: exactInstant(r.Since), Until: exactInstant(r.Until), Totals: r.Totals, Differences: []SourceDifference{},
+	}
+	if r.Failure != "" {
+		shown.Failure = &r.Failure
+	}
+	for _, d := range r.Differences {
+		shown.Differences = append(shown.Differences, SourceDifference{d.Day.Format(time.DateOnly), d.Currency, d.Flow, d.Theirs, d.Ours})
+	}
+	return shown
 }
 
 func sourceOf(heard *clickhouse.Source, now time.Time) Source {

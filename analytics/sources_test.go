@@ -69,6 +69,7 @@ func TestSources(t *testing.T) {
 	if unused.Endpoint != "we_unused" || !unused.Revoked || unused.LastDeliveryAt != nil || unused.Silent || unused.Lag != nil || unused.UsualPauseSeconds != nil {
 		t.Errorf("%+v", unused)
 	}
+	checkReconciliation(t, f)
 	if again := get[Sources](f, PathSources, "workspaceSlug=acme&days=400"); again.Sources[0].Deliveries != 120 {
 		t.Errorf("over 400 days %+v", again.Sources[0])
 	}
@@ -76,5 +77,36 @@ func TestSources(t *testing.T) {
 		if response := f.ask(PathSources, wrong); response.StatusCode != http.StatusBadRequest {
 			t.Errorf("%q: %d", wrong, response.StatusCode)
 		}
+	}
+}
+
+// checkReconciliation: the latest comparison that ended is shown, with its differences.
+func checkReconciliation(t *testing.T, f *fixture) {
+	t.Helper()
+	day := testNow.Truncate(24 * time.Hour)
+	ended := clickhouse.Reconciliation{
+		Workspace: "ws_1", Endpoint: "we_busy", Day: day, At: testNow.Add(-time.Hour), Runner: "node_1", Finished: true,
+		Since: day.AddDate(0, 0, -7), Until: day, Totals: 3,
+		Differences: []clickhouse.TotalDifference{{Day: day.AddDate(0, 0, -1), Currency: "USD", Flow: "refund", Theirs: -500, Ours: -400}},
+	}
+	before, failed, begun := ended, ended, ended
+	before.Day, before.At, before.Differences = day.AddDate(0, 0, -1), testNow.Add(-25*time.Hour), nil
+	begun.At, begun.Finished = testNow, false
+	failed.Endpoint, failed.Failure, failed.Differences = "we_unused", "the API is down", nil
+	for _, r := range []clickhouse.Reconciliation{ended, before, begun, failed} {
+		if err := f.store.RecordReconciliation(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer := get[Sources](f, PathSources, "workspaceSlug=acme")
+	want := SourceReconciliation{
+		At: exactInstant(ended.At), Since: exactInstant(ended.Since), Until: exactInstant(ended.Until), Totals: 3,
+		Differences: []SourceDifference{{"2026-06-30", "USD", "refund", -500, -400}},
+	}
+	if got := answer.Sources[0].Reconciliation; got == nil || !reflect.DeepEqual(*got, want) {
+		t.Errorf("reconciliation %+v, want %+v", got, want)
+	}
+	if got := answer.Sources[1].Reconciliation; got == nil || got.Failure == nil || *got.Failure != "the API is down" || len(got.Differences) != 0 {
+		t.Errorf("reconciliation that failed %+v", got)
 	}
 }

@@ -22,6 +22,7 @@ type queries struct {
 	chunks, slices, reserve, reserved, keepsStatistics                                         string
 	auditStatements, auditRows, gaps                                                           string
 	layout, layoutSeen, claimLayout, ownTables                                                 string
+	reconciliations, reconciliationsOfDay                                                      string
 	sources, sourceCounts, providerTotals, deliveriesNewest, deliveriesOldest, deliveriesTable string
 	// By derived table.
 	equalise, check map[string]string
@@ -56,6 +57,7 @@ func loadQueries() (queries, error) {
 		"reserve": &q.reserve, "reserved": &q.reserved, "keeps_statistics": &q.keepsStatistics,
 		"layout": &q.layout, "layout_seen": &q.layoutSeen, "claim_layout": &q.claimLayout, "own_tables": &q.ownTables,
 		"deliveries_table": &q.deliveriesTable, "sources": &q.sources, "source_counts": &q.sourceCounts, "provider_totals": &q.providerTotals,
+		"reconciliations": &q.reconciliations, "reconciliations_of_day": &q.reconciliationsOfDay,
 	} {
 		*into = render(name)
 	}

@@ -41,8 +41,10 @@ var arrows = map[string][]string{
 		"connectors/native", "connectors/pulsora", "connectors/thrivestack", "connectors/trackly"},
 	"ingest/sink":     {"ingest/revenue", "ingest/stream", "clickhouse"},
 	"ingest/archive":  {"ingest/revenue", "ingest/stream", "clickhouse", "connectors"},
-	"ingest/backfill": {"ingest/revenue", "ingest/stream", "connectors"},
-	"analytics":       {"ingest/revenue", "clickhouse", "ingest/control", "ingest/quota"},
+	"ingest/backfill": {"ingest/revenue", "ingest/stream", "ingest/control", "connectors"},
+	// Asks both sides.
+	"ingest/reconcile": {"ingest/backfill", "ingest/control", "clickhouse", "connectors"},
+	"analytics":        {"ingest/revenue", "clickhouse", "ingest/control", "ingest/quota"},
 	// Reads files, for the command that loads them.
 	"analytics/rates": {"clickhouse"},
 	// Connectors of one provider each: see allowedImports.

@@ -76,19 +76,10 @@ func (p *pastSelection) past(d *control.Directory) (connectors.Connector, connec
 	if connector.History == nil {
 		return connector, connectors.Past{}, endpoint, exitWith(exitUsage, fmt.Errorf("the past of %s cannot be read here", connector.Title))
 	}
-	settings, err := connector.Settle(endpoint.Settings())
-	if err != nil {
-		return connector, connectors.Past{}, endpoint, fmt.Errorf("settings of endpoint %s: %w", endpoint.ID, err)
-	}
 	patience := backfill.DefaultPatience()
 	patience.PerSecond = p.perSecond
-	return connector, connectors.Past{
-		Delivery: connectors.Delivery{
-			Workspace: endpoint.Workspace, Integration: endpoint.ID, Account: endpoint.Account, Livemode: endpoint.Mode != control.ModeTest,
-			Settings: settings, ReceivedAt: time.Now().UTC(),
-		},
-		Connected: p.connected, Heard: endpoint.CreatedAt, Client: patience.Client(),
-	}, endpoint, nil
+	past, err := backfill.PastOf(connector, endpoint, p.connected, patience, time.Now())
+	return connector, past, endpoint, err
 }
 
 func backfillCommand() *cobra.Command {

@@ -147,7 +147,8 @@ func (a *stripeAccount) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // the provider's own books agree.
 func TestBackfill(t *testing.T) {
 	t.Parallel()
-	s := startService(t, t.TempDir())
+	folder := t.TempDir()
+	s := startServiceOn(t, folder, realKafka(folder), "REVSTREAM_RECONCILIATION_HOUR=0", "REVSTREAM_RECONCILIATION_CHECK_EVERY=200ms")
 	account := newStripeAccount(t, "renewal_basil", "refund_of_renewal")
 	api := httptest.NewServer(account)
 	t.Cleanup(api.Close)
@@ -256,7 +257,7 @@ func checkVerify(t *testing.T, s *service, endpoint string, sender client, body 
 	altered.must(refused)
 	s.await("the refusal among the sources", 20*time.Second, func() error {
 		output := s.revstream(exitOK, "sources", "--workspace", "outage")
-		for _, says := range []string{endpoint, "wrong secret: 1", "2025-08-27.basil", "invoice.paid: ", "nothing came yet"} {
+		for _, says := range []string{endpoint, "wrong secret: 1", "2025-08-27.basil", "invoice.paid: ", "nothing came yet", "reconciled  "} {
 			if !strings.Contains(output, says) {
 				return fmt.Errorf("no %q in\n%s", says, output)
 			}

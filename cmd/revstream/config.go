@@ -13,6 +13,7 @@ import (
 	"revstream/ingest"
 	"revstream/ingest/archive"
 	"revstream/ingest/control"
+	"revstream/ingest/reconcile"
 	"revstream/ingest/sink"
 	"revstream/ingest/stream"
 	broker "revstream/ingest/stream/embedded"
@@ -38,8 +39,10 @@ type Config struct {
 	Ingest     ingest.Config     `koanf:"ingest"`
 	Sink       sink.Config       `koanf:"sink"`
 	// Archive says how webhook deliveries are kept as they came in.
-	Archive archive.Config   `koanf:"archive"`
-	Query   analytics.Config `koanf:"query"`
+	Archive archive.Config `koanf:"archive"`
+	// Reconciliation says when what providers moved is compared with the ledger.
+	Reconciliation reconcile.Config `koanf:"reconciliation"`
+	Query          analytics.Config `koanf:"query"`
 	// Stripe says how its deliveries are read.
 	Stripe stripe.Config `koanf:"stripe"`
 }
@@ -85,7 +88,9 @@ func defaultConfig() Config {
 		Sink:       sink.DefaultConfig(),
 		Archive:    archive.DefaultConfig(),
 		Query:      analytics.DefaultConfig(),
-		Stripe:     stripe.DefaultConfig(),
+
+		Reconciliation: reconcile.DefaultConfig(),
+		Stripe:         stripe.DefaultConfig(),
 	}
 	// Empty means embedded.
 	config.Kafka.Brokers, config.ClickHouse.Addresses = nil, nil
@@ -124,7 +129,7 @@ func (c Config) Validate() error {
 		section("kafka", c.Kafka.Validate()), section("broker", c.Broker.Validate()),
 		section("clickhouse", c.ClickHouse.Validate()), section("engine", c.Engine.Validate()),
 		section("control", c.Control.Validate()), section("ingest", c.Ingest.Validate()), section("sink", c.Sink.Validate()), section("query", c.Query.Validate()),
-		section("archive", c.Archive.Validate()),
+		section("archive", c.Archive.Validate()), section("reconciliation", c.Reconciliation.Validate()),
 		section("stripe", c.Stripe.Validate()),
 	}
 	check := func(holds bool, format string, args ...any) {

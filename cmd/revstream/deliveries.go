@@ -105,11 +105,7 @@ func deliveriesListCommand() *cobra.Command {
 			}
 			return selection.settle()
 		},
-		RunE: withSite(needs{clickhouse: true}, func(command *cobra.Command, _ []string, s *site) error {
-			store, err := s.store(command.Context())
-			if err != nil {
-				return err
-			}
+		RunE: withStore(needs{clickhouse: true}, func(command *cobra.Command, _ []string, store *clickhouse.Cluster, _ *site) error {
 			found, err := archive.Find(command.Context(), store.Answers(), selection.filter, limit)
 			if err != nil {
 				return err
@@ -176,11 +172,7 @@ func deliveriesShowCommand() *cobra.Command {
 		Long: "Show a webhook delivery as JSON: headers, body, and what it became. The id is that of\n" +
 			"the delivery, or of an event of it; of several the newest is shown.",
 		PreRunE: func(*cobra.Command, []string) error { return required(map[string]string{"workspace": workspace}) },
-		RunE: withSite(needs{clickhouse: true}, func(command *cobra.Command, args []string, s *site) error {
-			store, err := s.store(command.Context())
-			if err != nil {
-				return err
-			}
+		RunE: withStore(needs{clickhouse: true}, func(command *cobra.Command, args []string, store *clickhouse.Cluster, _ *site) error {
 			found, err := archive.Find(command.Context(), store.Answers(), clickhouse.DeliveryFilter{Workspace: workspace, Name: args[0]}, 1)
 			if err != nil {
 				return err

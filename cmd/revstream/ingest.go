@@ -84,16 +84,6 @@ func (p *process) startIngest(folder string) error {
 	server.Routes(p.app)
 	p.documents = append(p.documents, ingest.OpenAPI())
 
-	sweeping, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		server.Run(sweeping)
-	}()
-	p.stops.add("sweep of idempotency keys", func(context.Context) error {
-		stop()
-		<-ended
-		return nil
-	})
+	p.background("sweep of idempotency keys", server.Run)
 	return nil
 }

@@ -162,6 +162,25 @@ func dialable(addr string) string {
 	return addr
 }
 
+// background runs a part of a role until the process stops.
+func (p *process) background(name string, run func(context.Context)) {
+	ctx, leave := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		run(ctx)
+	}()
+	p.stops.add(name, func(ctx context.Context) error {
+		leave()
+		select {
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
 // wait lasts until the process is asked to stop or a role fails, and then stops
 // everything within StopTimeout.
 func (p *process) wait(ctx context.Context) error {

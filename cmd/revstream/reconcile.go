@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"revstream/clickhouse"
-	"revstream/connectors"
-	"revstream/ingest/backfill"
+	"revstream/ingest/control"
+	"revstream/ingest/reconcile"
 )
 
 func reconcileCommand() *cobra.Command {
@@ -18,15 +18,12 @@ func reconcileCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "reconcile", Short: "Compare the money that a provider moved with the ledger, by day and currency", Args: usage(cobra.NoArgs),
 		Long: "Compare the money that a provider says it moved with the ledger, by day, currency and\n" +
-			"flow, and list every difference (exit code 3 if there is any). A payment whose two sides\n" +
-			"fall on different days around midnight shows as two differences that cancel.",
+			"flow, and list every difference (exit code 3 if there is any). Stripe says it by its books\n" +
+			"(balance transactions), Paddle and Chargebee by their transactions. A payment whose two\n" +
+			"sides fall on different days around midnight shows as two differences that cancel. The\n" +
+			"service does the same every night (reconciliation.hour); `sources` tells how that ended.",
 		PreRunE: func(*cobra.Command, []string) error { return selection.settle() },
-		RunE: withSite(bothEngines, func(command *cobra.Command, _ []string, s *site) error {
-			ctx := command.Context()
-			directory, err := s.directory(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: withBooks(func(command *cobra.Command, directory *control.Directory, store *clickhouse.Cluster, _ *site) error {
 			connector, past, _, err := selection.past(directory)
 			if err != nil {
 				return err
@@ -34,30 +31,12 @@ func reconcileCommand() *cobra.Command {
 			if connector.History.Totals == nil {
 				return exitWith(exitUsage, fmt.Errorf("%s does not say what it moved", connector.Title))
 			}
-			theirs, err := connector.History.Totals(ctx, past, selection.window)
-			if err != nil {
-				return fmt.Errorf("asking %s: %w", connector.Title, err)
-			}
-			store, err := s.store(ctx)
+			found, err := reconcile.Run(command.Context(), connector, past, selection.window, store.Answers())
 			if err != nil {
 				return err
 			}
-			account := past.Delivery.Account
-			if past.Connected != "" {
-				account = past.Connected
-			}
-			rows, err := store.Answers().ProviderTotals(ctx, clickhouse.ProviderAccount{
-				Workspace: past.Delivery.Workspace, Provider: connector.Provider, Account: account, Livemode: past.Delivery.Livemode,
-			}, selection.window.From, selection.window.Until)
-			if err != nil {
-				return err
-			}
-			ours := make([]connectors.DayTotal, len(rows))
-			for i, r := range rows {
-				ours[i] = connectors.DayTotal{Day: r.Day.UTC(), Currency: r.Currency, Flow: r.Flow, Amount: r.Amount}
-			}
-			differences := backfill.Compare(theirs, ours)
-			list := listing{header: "DAY\tCURRENCY\tFLOW\tPROVIDER\tLEDGER\tMISSING", values: append([]backfill.Difference{}, differences...)}
+			differences := found.Differences
+			list := listing{header: "DAY\tCURRENCY\tFLOW\tPROVIDER\tLEDGER\tMISSING", values: append([]clickhouse.TotalDifference{}, differences...)}
 			for _, d := range differences {
 				list.rows = append(list.rows, []any{d.Day.Format(time.DateOnly), d.Currency, d.Flow, d.Theirs, d.Ours, d.Theirs - d.Ours})
 			}
@@ -68,7 +47,7 @@ func reconcileCommand() *cobra.Command {
 			case len(differences) > 0:
 				err = list.print(out, false)
 			default:
-				_, err = fmt.Fprintf(out, "%d totals of %s agree\n", len(theirs), connector.Title)
+				_, err = fmt.Fprintf(out, "%d totals of %s agree\n", found.Totals, connector.Title)
 			}
 			if err == nil && len(differences) > 0 {
 				return exitWith(exitDifferences, fmt.Errorf("%d differences", len(differences)))

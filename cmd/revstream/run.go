@@ -33,7 +33,8 @@ when the process or its engine is killed.`
 //     so everything that was answered 2xx is acknowledged by Kafka.
 //  7. producer: flushed; nothing is left in it after 8, but for requests that
 //     were given up.
-//  6. sink: inserts what it holds, commits, leaves the group.
+//  6. reconciliation, archive, sink: the last inserts what it holds, commits, leaves the
+//     group.
 //  5. tables: local copies of compacted topics, control among them.
 //  4. broker: writes down its state; nobody talks to it any more.
 //  3. clickhouse pools: an open connection would make the engine wait.

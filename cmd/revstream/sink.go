@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"revstream/connectors/registry"
 	"revstream/ingest/archive"
+	"revstream/ingest/reconcile"
 	"revstream/ingest/sink"
 	"revstream/ingest/stream"
 )
@@ -55,7 +57,20 @@ func (p *process) startSink(failed chan<- error) error {
 			return err
 		}
 	}
-	return p.startArchive(letters.Quarantine, failed)
+	if err := p.startArchive(letters.Quarantine, failed); err != nil {
+		return err
+	}
+	return p.startReconciliation()
+}
+
+// startReconciliation begins to compare what providers moved with the ledger once a day.
+func (p *process) startReconciliation() error {
+	nightly, err := reconcile.NewNightly(p.config.Reconciliation, p.directory, registry.New(p.config.Stripe, nil), p.store, p.registry, p.log.Named("reconcile"))
+	if err != nil {
+		return fmt.Errorf("preparing reconciliation: %w", err)
+	}
+	p.background("reconciliation", nightly.Run)
+	return nil
 }
 
 // startArchive begins to bring webhook deliveries into ClickHouse as they came in.
@@ -64,21 +79,9 @@ func (p *process) startArchive(quarantine sink.Quarantine, failed chan<- error) 
 	if err != nil {
 		return fmt.Errorf("making the archive: %w", err)
 	}
-	ctx, leave := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	p.background("archive", func(ctx context.Context) {
 		if err := keeper.Run(ctx); err != nil {
 			failed <- fmt.Errorf("the archive has ended: %w", err)
-		}
-	}()
-	p.stops.add("archive", func(ctx context.Context) error {
-		leave()
-		select {
-		case <-ended:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	})
 	return nil
@@ -87,38 +90,26 @@ func (p *process) startArchive(quarantine sink.Quarantine, failed chan<- error) 
 // startSinkOf starts the sink of one shard, counted from 0.
 func (p *process) startSinkOf(shard int, quarantine sink.Quarantine, failed chan<- error) error {
 	name, shards := ofShard("sink", shard, p.store), len(p.store.Shards())
-	log, registry := p.log.Named("sink"), prometheus.Registerer(p.registry)
+	log, registerer := p.log.Named("sink"), prometheus.Registerer(p.registry)
 	if shards > 1 {
 		number := strconv.Itoa(shard + 1)
-		log, registry = log.With(zap.String("shard", number)), prometheus.WrapRegistererWith(prometheus.Labels{"shard": number}, registry)
+		log, registerer = log.With(zap.String("shard", number)), prometheus.WrapRegistererWith(prometheus.Labels{"shard": number}, registerer)
 	}
-	opts, err := stream.ConsumerOpts(p.config.Kafka, log, registry)
+	opts, err := stream.ConsumerOpts(p.config.Kafka, log, registerer)
 	if err != nil {
 		return fmt.Errorf("preparing the sink's consumer: %w", err)
 	}
-	worker, err := sink.New(p.config.Sink.ForShard(shard, shards), p.config.Kafka.EventsTopic, opts, p.store.Shards()[shard], quarantine, registry, log,
+	worker, err := sink.New(p.config.Sink.ForShard(shard, shards), p.config.Kafka.EventsTopic, opts, p.store.Shards()[shard], quarantine, registerer, log,
 		sink.WithWorkspaces(p.directory.UnknownWorkspaces))
 	if err != nil {
 		return fmt.Errorf("making the %s: %w", name, err)
 	}
-	ctx, leave := context.WithCancel(context.Background())
-	ended := make(chan struct{})
 	var outcome atomic.Pointer[error]
-	go func() {
-		defer close(ended)
+	p.background(name, func(ctx context.Context) { // in the end it stores and commits what it holds, and leaves the group
 		if err := worker.Run(ctx); err != nil {
 			err = fmt.Errorf("the %s has ended: %w", name, err)
 			outcome.Store(&err)
 			failed <- err
-		}
-	}()
-	p.stops.add(name, func(ctx context.Context) error {
-		leave() // it stores and commits what it holds, and leaves the group
-		select {
-		case <-ended:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	})
 	p.dependencies = append(p.dependencies, dependency{name, []string{"sink"}, func(context.Context) error {

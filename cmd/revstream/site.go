@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"revstream/clickhouse"
+	"revstream/ingest/control"
 )
 
 // site is the Kafka and ClickHouse that an operator's command works on: those of
@@ -48,6 +49,29 @@ func withSite(wanted needs, body func(command *cobra.Command, args []string, s *
 		ctx, cancel := context.WithTimeout(context.Background(), config.Process.StopTimeout)
 		defer cancel()
 		return errors.Join(err, s.stops.run(ctx, log))
+	})
+}
+
+// withStore is the body of a command that reads or changes what is stored.
+func withStore(wanted needs, body func(command *cobra.Command, args []string, store *clickhouse.Cluster, s *site) error) func(*cobra.Command, []string) error {
+	return withSite(wanted, func(command *cobra.Command, args []string, s *site) error {
+		store, err := s.store(command.Context())
+		if err != nil {
+			return err
+		}
+		return body(command, args, store, s)
+	})
+}
+
+// withBooks is the body of a command about what is stored of the workspaces and endpoints
+// that the control plane knows.
+func withBooks(body func(command *cobra.Command, d *control.Directory, store *clickhouse.Cluster, s *site) error) func(*cobra.Command, []string) error {
+	return withStore(bothEngines, func(command *cobra.Command, _ []string, store *clickhouse.Cluster, s *site) error {
+		directory, err := s.directory(command.Context())
+		if err != nil {
+			return err
+		}
+		return body(command, directory, store, s)
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"revstream/analytics"
+	"revstream/clickhouse"
+	"revstream/ingest/control"
 )
 
 func sourcesCommand() *cobra.Command {
@@ -28,25 +30,14 @@ func sourcesCommand() *cobra.Command {
 			}
 			return required(map[string]string{"workspace": workspace})
 		},
-		RunE: withSite(bothEngines, func(command *cobra.Command, _ []string, s *site) error {
-			ctx := command.Context()
-			directory, err := s.directory(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: withBooks(func(command *cobra.Command, directory *control.Directory, store *clickhouse.Cluster, _ *site) error {
 			if err := knownWorkspace(directory, workspace); err != nil {
 				return err
 			}
-			store, err := s.store(ctx)
+			sources, err := analytics.ReadSources(command.Context(), store.Answers(), directory.Endpoints(workspace), workspace, days, time.Now().UTC())
 			if err != nil {
 				return err
 			}
-			now := time.Now().UTC()
-			found, err := store.Answers().Sources(ctx, workspace, now.AddDate(0, 0, -days), now)
-			if err != nil {
-				return err
-			}
-			sources := analytics.SourcesOf(directory.Endpoints(workspace), found, now)
 			if asJSON {
 				return json.NewEncoder(command.OutOrStdout()).Encode(sources)
 			}
@@ -73,6 +64,9 @@ func printSources(out io.Writer, sources []analytics.Source) error {
 		if s.Lag != nil {
 			fmt.Fprintf(table, "  lag\t%v, of 95 in 100 up to %v, at most %v\n", seconds(s.Lag.MedianSeconds), seconds(s.Lag.P95Seconds), seconds(s.Lag.MaxSeconds))
 		}
+		if r := s.Reconciliation; r != nil {
+			fmt.Fprintf(table, "  reconciled\t%s\n", reconciledText(r))
+		}
 		for _, v := range s.Versions {
 			fmt.Fprintf(table, "  version\t%s: %d events\n", v.Version, v.Count)
 		}
@@ -84,6 +78,17 @@ func printSources(out io.Writer, sources []analytics.Source) error {
 		}
 	}
 	return table.Flush()
+}
+
+func reconciledText(r *analytics.SourceReconciliation) string {
+	switch {
+	case r.Failure != nil:
+		return fmt.Sprintf("%s: could not be: %s", r.At, *r.Failure)
+	case len(r.Differences) > 0:
+		return fmt.Sprintf("%s: %d DIFFERENCES from %s until %s; see `revstream reconcile`", r.At, len(r.Differences), r.Since, r.Until)
+	default:
+		return fmt.Sprintf("%s: %d totals agree from %s until %s", r.At, r.Totals, r.Since, r.Until)
+	}
 }
 
 func sourceState(s *analytics.Source) string {

@@ -10,9 +10,26 @@ import (
 	"time"
 
 	"revstream/connectors"
+	"revstream/ingest/control"
 	"revstream/ingest/revenue"
 	"revstream/ingest/stream"
 )
+
+// PastOf is the past of an endpoint's account, or of one connected to it, as its API is
+// spoken to with patience. The error is a fault of the endpoint's settings.
+func PastOf(connector connectors.Connector, endpoint control.Endpoint, connected string, patience Patience, now time.Time) (connectors.Past, error) {
+	settings, err := connector.Settle(endpoint.Settings())
+	if err != nil {
+		return connectors.Past{}, fmt.Errorf("settings of endpoint %s: %w", endpoint.ID, err)
+	}
+	return connectors.Past{
+		Delivery: connectors.Delivery{
+			Workspace: endpoint.Workspace, Integration: endpoint.ID, Account: endpoint.Account, Livemode: endpoint.Mode != control.ModeTest,
+			Settings: settings, ReceivedAt: now.UTC(),
+		},
+		Connected: connected, Heard: endpoint.CreatedAt, Client: patience.Client(),
+	}, nil
+}
 
 // WindowLength is how much of the past is asked for at a time.
 const WindowLength = 30 * 24 * time.Hour

@@ -174,18 +174,3 @@ func TestTheClientIsPatient(t *testing.T) {
 		t.Errorf("%v after %d requests", err, requests.Load())
 	}
 }
-
-func TestCompareListsEveryDifference(t *testing.T) {
-	day := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
-	total := func(offset int, currency, flow string, amount int64) connectors.DayTotal {
-		return connectors.DayTotal{Day: day.AddDate(0, 0, offset), Currency: currency, Flow: flow, Amount: amount}
-	}
-	theirs := []connectors.DayTotal{total(0, "USD", "charge", 500), total(0, "EUR", "charge", 100), total(1, "USD", "refund", -20), total(2, "USD", "charge", 0)}
-	ours := []connectors.DayTotal{total(0, "USD", "charge", 400), total(0, "USD", "charge", 100), total(0, "EUR", "charge", 90), total(3, "USD", "dispute", -7)}
-	want := []Difference{
-		{day, "EUR", "charge", 100, 90}, {day.AddDate(0, 0, 1), "USD", "refund", -20, 0}, {day.AddDate(0, 0, 3), "USD", "dispute", 0, -7},
-	}
-	if got := Compare(theirs, ours); !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v\nwant %+v", got, want)
-	}
-}

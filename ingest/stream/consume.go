@@ -50,33 +50,39 @@ func (r DeliveryReader) Read(ctx context.Context, cfg Config, log *zap.Logger, r
 		}
 		// A client keeps to the topic that it saw first, so one that was made anew
 		// needs another.
-		err = r.read(ctx, client)
+		stored, err := r.read(ctx, client)
 		client.CloseAllowingRebalance()
+		if stored {
+			pause = r.BackoffMin // what failed before is over
+		}
 		if ctx.Err() == nil {
-			log.Warn("reading deliveries anew", zap.Error(err))
+			log.Warn("reading deliveries anew", zap.Duration("after", pause), zap.Error(err))
 			sleep(ctx, pause)
 		}
 	}
 	return nil
 }
 
-func (r DeliveryReader) read(ctx context.Context, client *kgo.Client) error {
+// read reads until something fails, and says whether anything was stored and committed
+// before.
+func (r DeliveryReader) read(ctx context.Context, client *kgo.Client) (stored bool, err error) {
 	for ctx.Err() == nil {
 		records, err := r.gather(ctx, client)
 		if err != nil {
-			return err
+			return stored, err
 		}
 		if err := r.keep(ctx, records); err != nil {
-			return err
+			return stored, err
 		}
 		if len(records) > 0 {
 			if err := client.CommitRecords(ctx, records...); err != nil {
-				return fmt.Errorf("commit %d deliveries: %w", len(records), err)
+				return stored, fmt.Errorf("commit %d deliveries: %w", len(records), err)
 			}
+			stored = true
 		}
 		client.AllowRebalance()
 	}
-	return ctx.Err()
+	return stored, ctx.Err()
 }
 
 // gather polls until the batch is full or due.

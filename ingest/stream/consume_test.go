@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"revstream/ingest/stream/kafkatest"
 )
@@ -98,4 +101,71 @@ func awaitCount(t *testing.T, what string, count *atomic.Int32, want int32) {
 			t.Fatalf("%s: %d, want %d", what, count.Load(), want)
 		}
 	}
+}
+
+// What failed for a while and then went well is over: the next failure is waited for as
+// short as the first, not as long as the last.
+func TestPausesBeginAnewAfterSuccess(t *testing.T) {
+	cfg := DefaultConfig()
+	cluster := kafkatest.Fake(t, &cfg, kfake.SeedTopics(1, cfg.DeliveriesTopic))
+	cfg.FetchWait = 20 * time.Millisecond
+	var commits atomic.Int32
+	cluster.ControlKey(int16(kmsg.OffsetCommit), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if n := commits.Add(1); n == 4 { // three fail, one goes well, and the rest fail
+			return nil, nil, false
+		}
+		return refusedCommit(request.(*kmsg.OffsetCommitRequest)), nil, true
+	})
+	core, logs := observer.New(zapcore.WarnLevel)
+	ctx, leave := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		reader := DeliveryReader{
+			Group: "readers", RowsMax: 1, WaitMax: 20 * time.Millisecond, BackoffMin: time.Millisecond, BackoffMax: time.Second,
+			Store:      func(context.Context, []Delivery) error { return nil },
+			Quarantine: func(context.Context, DeadLetter) error { return nil },
+		}
+		if err := reader.Read(ctx, cfg, zap.New(core), nil); err != nil {
+			t.Error(err)
+		}
+	}()
+	producer, err := NewProducer(cfg, nil, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = producer.Close(context.Background()) })
+	for range 2 {
+		if err := producer.PublishDelivery(t.Context(), testDelivery("dlv_1", "{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitCount(t, "commits", &commits, 6)
+	leave()
+	<-ended
+	var pauses []time.Duration
+	for _, entry := range logs.FilterMessage("reading deliveries anew").All() {
+		pauses = append(pauses, entry.ContextMap()["after"].(time.Duration))
+	}
+	want := []time.Duration{time.Millisecond, 2 * time.Millisecond, 4 * time.Millisecond, time.Millisecond}
+	if len(pauses) < len(want) || !slices.Equal(pauses[:len(want)], want) {
+		t.Errorf("paused for %v, want %v", pauses, want)
+	}
+}
+
+// refusedCommit answers that nobody may commit.
+func refusedCommit(request *kmsg.OffsetCommitRequest) kmsg.Response {
+	response := request.ResponseKind().(*kmsg.OffsetCommitResponse)
+	for _, asked := range request.Topics {
+		topic := kmsg.NewOffsetCommitResponseTopic()
+		topic.Topic, topic.TopicID = asked.Topic, asked.TopicID
+		for _, partition := range asked.Partitions {
+			refused := kmsg.NewOffsetCommitResponseTopicPartition()
+			refused.Partition, refused.ErrorCode = partition.Partition, kerr.TopicAuthorizationFailed.Code
+			topic.Partitions = append(topic.Partitions, refused)
+		}
+		response.Topics = append(response.Topics, topic)
+	}
+	return response
 }
