@@ -37,12 +37,20 @@ type Config struct {
 	// LocateRowsMax is how many items the days that hold a page may have before
 	// the page is looked for by the hour.
 	LocateRowsMax int64 `koanf:"locate_rows_max"`
+	// ExportsInFlightMax bounds the exports that are read at one time, beside the
+	// requests; each holds a page of ExportPageRows rows.
+	ExportsInFlightMax int `koanf:"exports_in_flight_max"`
+	ExportPageRows     int `koanf:"export_page_rows"`
+	// ExportWriteTimeout is how long the caller of an export may take for what it was
+	// sent last.
+	ExportWriteTimeout time.Duration `koanf:"export_write_timeout"`
 }
 
 // DefaultConfig is sized for one machine: a summary of ten million entries takes
 // tens of milliseconds, so ten seconds are a sign of trouble, not of size. A
 // dashboard of thirty panels that is opened three times at once stays below the
-// burst of its key; a loop without a pause does not.
+// burst of its key; a loop without a pause does not. A page of an export is some tens of
+// megabytes, so those of all exports together are a fraction of what a process has.
 func DefaultConfig() Config {
 	return Config{
 		QueryTimeout:        10 * time.Second,
@@ -60,6 +68,10 @@ func DefaultConfig() Config {
 		SeriesBucketsMax:    1_500,
 		SortRowsMax:         1_000_000,
 		LocateRowsMax:       50_000,
+
+		ExportsInFlightMax: 4,
+		ExportPageRows:     20_000,
+		ExportWriteTimeout: time.Minute,
 	}
 }
 
@@ -86,6 +98,9 @@ func (c Config) Validate() error {
 	positive("series_buckets_max", int64(c.SeriesBucketsMax))
 	positive("sort_rows_max", c.SortRowsMax)
 	positive("locate_rows_max", c.LocateRowsMax)
+	positive("exports_in_flight_max", int64(c.ExportsInFlightMax))
+	positive("export_page_rows", int64(c.ExportPageRows))
+	positive("export_write_timeout", int64(c.ExportWriteTimeout))
 	if c.PageSizeMax < c.PageSizeDefault {
 		errs = append(errs, fmt.Errorf("page_size_max %d is below page_size_default %d", c.PageSizeMax, c.PageSizeDefault))
 	}

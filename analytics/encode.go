@@ -15,7 +15,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// reply writes an answer, as JSON or as CSV, or says that the caller has it already.
+// reply writes an answer, as JSON or as a table, or says that the caller has it already.
 func (s *Server) reply(c *fiber.Ctx, request asked, answer answered) error {
 	c.Set(HeaderRowsRead, strconv.FormatUint(answer.rowsRead, 10))
 	c.Set(HeaderDefinitionVersion, answer.definition)
@@ -46,14 +46,17 @@ func (s *Server) reply(c *fiber.Ctx, request asked, answer answered) error {
 		c.Status(http.StatusNotModified)
 		return nil
 	}
-	if request.accept == csvType {
-		if text, err = asCSV(text); err != nil {
-			return err
-		}
-		c.Set(fiber.HeaderContentType, csvType+"; charset=utf-8; header=present")
-		return c.Send(text)
+	contentType := request.accept
+	if request.accept != fiber.MIMEApplicationJSON {
+		text, err = asTable(text, request.accept)
 	}
-	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	if request.accept == csvType {
+		contentType = csvType + "; charset=utf-8; header=present"
+	}
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, contentType)
 	return c.Send(text)
 }
 

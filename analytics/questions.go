@@ -33,7 +33,12 @@ type questions struct {
 	// paying customers are counted from the entries, by any dimension.
 	paying map[parts]string
 	pages  map[pageChoice]string
+	// export and exportEvents read the rows of an export, count them, and find the last
+	// of a part.
+	export, exportEvents exportQuestions
 }
+
+type exportQuestions struct{ rows, count, last string }
 
 // parts are the sources that a divided range needs, and whether flows come with
 // what is deducted from them: taxes, fees and discounts. Whole are the entries of the
@@ -117,6 +122,8 @@ func loadQuestions() (*questions, error) {
 		items:   map[bool]string{}, cancelled: map[cancelledChoice]string{},
 		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{},
 		paying: map[parts]string{}, pages: map[pageChoice]string{},
+		export:       exportQuestions{complete("export", nil), complete("export_count", nil), complete("export_last", nil)},
+		exportEvents: exportQuestions{complete("export_events", nil), complete("export_events_count", nil), complete("export_events_last", nil)},
 	}
 	for _, whole := range []bool{false, true} {
 		q.items[whole] = complete("items", parts{Whole: whole})

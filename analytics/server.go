@@ -53,6 +53,7 @@ type Server struct {
 	figures   map[string]figure
 	limits    *quota.Limiter
 	inFlight  chan struct{}
+	exporting chan struct{}
 }
 
 // New prepares a Server. It asks the store nothing yet.
@@ -81,6 +82,7 @@ func New(config Config, dependencies Dependencies) (*Server, error) {
 		config: config, store: dependencies.Store, directory: dependencies.Directory, log: dependencies.Log,
 		metrics: metrics, now: now, questions: questions, figures: newFigures(),
 		limits: limits, inFlight: make(chan struct{}, config.RequestsInFlightMax),
+		exporting: make(chan struct{}, config.ExportsInFlightMax),
 	}, nil
 }
 
@@ -98,6 +100,7 @@ const (
 	PathCommitted      = "/v1/metrics/committed"
 	PathTables         = "/v1/tables"
 	PathSources        = "/v1/sources"
+	PathExport         = "/v1/export"
 )
 
 // Headers of the answers.
@@ -132,12 +135,17 @@ func (s *Server) Routes(app fiber.Router) {
 		PathTables:         s.table,
 		PathSources:        s.sources,
 	} {
-		app.Get(path, s.handler(path, answer))
-		app.All(path, func(c *fiber.Ctx) error {
-			c.Set(fiber.HeaderAllow, "GET, HEAD")
-			return s.fail(c, refuse(http.StatusMethodNotAllowed, "%s is read with GET", path))
-		})
+		s.mount(app, path, s.handler(path, answer))
 	}
+	s.mount(app, PathExport, s.export)
+}
+
+func (s *Server) mount(app fiber.Router, path string, handler fiber.Handler) {
+	app.Get(path, handler)
+	app.All(path, func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderAllow, "GET, HEAD")
+		return s.fail(c, refuse(http.StatusMethodNotAllowed, "%s is read with GET", path))
+	})
 }
 
 // asked is a request after its key was recognised. Its strings are copies: Fiber
@@ -145,7 +153,7 @@ func (s *Server) Routes(app fiber.Router) {
 type asked struct {
 	key         control.Key
 	path, query string
-	// accept is the media type that the caller wants: JSON, or csvType.
+	// accept is the media type that the caller wants: JSON, or a form of tables.
 	accept string
 	// ifNoneMatch are the tags of the answers that the caller has.
 	ifNoneMatch string
@@ -182,28 +190,37 @@ func (s *Server) handler(endpoint string, answer answerer) fiber.Handler {
 	}
 }
 
-// admit lets a question through to its answer: who asks, how often, may they, and
-// is there room.
-func (s *Server) admit(c *fiber.Ctx, answer answerer) (asked, answered, error) {
+// admitKey finds out who asks, whether they may, and whether it is not too often.
+func (s *Server) admitKey(c *fiber.Ctx) (control.Key, error) {
 	key, err := s.authenticate(c)
 	if err != nil {
-		return asked{}, answered{}, err
+		return control.Key{}, err
 	}
 	left := s.limits.Take(key, s.now())
 	left.Show(c.Set)
 	if !left.Allowed {
-		return asked{}, answered{}, &refusal{status: http.StatusTooManyRequests, retryAfter: left.RetryAfter,
+		return control.Key{}, &refusal{status: http.StatusTooManyRequests, retryAfter: left.RetryAfter,
 			err: errors.New("too many questions with this API key; try again later")}
 	}
 	if !key.Allows(control.ScopeRead) {
-		return asked{}, answered{}, refuse(http.StatusForbidden, "the API key has not the scope %s", control.ScopeRead)
+		return control.Key{}, refuse(http.StatusForbidden, "the API key has not the scope %s", control.ScopeRead)
+	}
+	return key, nil
+}
+
+// admit lets a question through to its answer, if its key may ask and there is room.
+func (s *Server) admit(c *fiber.Ctx, answer answerer) (asked, answered, error) {
+	key, err := s.admitKey(c)
+	if err != nil {
+		return asked{}, answered{}, err
 	}
 	request := asked{
 		key: key, path: strings.Clone(c.Path()), query: string(c.Request().URI().QueryString()),
-		accept: c.Accepts(fiber.MIMEApplicationJSON, csvType), ifNoneMatch: strings.Clone(c.Get(fiber.HeaderIfNoneMatch)),
+		accept: c.Accepts(fiber.MIMEApplicationJSON, csvType, parquetType, arrowType), ifNoneMatch: strings.Clone(c.Get(fiber.HeaderIfNoneMatch)),
 	}
 	if request.accept == "" {
-		return request, answered{}, refuse(http.StatusNotAcceptable, "answers are %s or %s", fiber.MIMEApplicationJSON, csvType)
+		return request, answered{}, refuse(http.StatusNotAcceptable, "answers are %s, %s, %s or %s",
+			fiber.MIMEApplicationJSON, csvType, parquetType, arrowType)
 	}
 	if request.has(request.finalTag()) {
 		return request, answered{}, nil // as it will for ever be

@@ -73,6 +73,7 @@ var confined = map[string][]string{
 	"github.com/twmb/franz-go":            {"ingest/stream", "ingest/stream/embedded", "ingest/stream/apachekafka", "ingest/stream/kafkatest", "ingest/sink"},
 	"github.com/ClickHouse/clickhouse-go": {"clickhouse"},
 	"github.com/stripe/stripe-go":         {"connectors/stripe"},
+	"github.com/apache/arrow-go":          {"analytics"},
 	"github.com/itchyny/gojq":             {"connectors/generic"},
 	"github.com/ebitengine/purego":        {"clickhouse/embedded"},
 	"github.com/spf13/cobra":              {"cmd/revstream"},

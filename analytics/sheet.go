@@ -2,15 +2,17 @@ package analytics
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
-)
 
-// csvType is the media type of answers as comma-separated values (RFC 4180).
-const csvType = "text/csv"
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
 
 // field is a member of an object, and value a decoded JSON value that keeps the order of
 // its members: []field, []any, or what encoding/json makes of a scalar.
@@ -70,7 +72,7 @@ func fieldOf(value any, name string) any {
 // sheet is a table whose columns are those of all its rows, in order of appearance.
 type sheet struct {
 	columns []string
-	rows    []map[string]string
+	rows    []map[string]any
 }
 
 // add flattens an object into the last row: members of members by their path, elements of
@@ -96,7 +98,7 @@ func (s *sheet) add(path string, value any) {
 			s.columns = append(s.columns, path)
 		}
 		if value != nil {
-			s.rows[len(s.rows)-1][path] = fmt.Sprint(value)
+			s.rows[len(s.rows)-1][path] = value
 		}
 	}
 }
@@ -109,19 +111,19 @@ func joined(path, name string) string {
 }
 
 // next begins a row.
-func (s *sheet) next() { s.rows = append(s.rows, map[string]string{}) }
+func (s *sheet) next() { s.rows = append(s.rows, map[string]any{}) }
 
-// asCSV is an answer as a table: a line for each bucket of a series, row of a table or an
-// explanation, or item of a listing. A series that is broken down has a line for each
-// bucket of each part instead. What is null is empty.
-func asCSV(answer []byte) ([]byte, error) {
+// sheetOf is an answer as a table: a row for each bucket of a series, row of a table or an
+// explanation, or item of a listing. A series that is broken down has a row for each bucket
+// of each part instead.
+func sheetOf(answer []byte) (*sheet, error) {
 	decoder := json.NewDecoder(bytes.NewReader(answer))
 	decoder.UseNumber()
 	body, err := ordered(decoder)
 	if err != nil {
-		return nil, fmt.Errorf("reading an answer to write it as CSV: %w", err)
+		return nil, fmt.Errorf("reading an answer to make a table of it: %w", err)
 	}
-	var table sheet
+	table := &sheet{}
 	parts, _ := fieldOf(body, "breakdown").([]any)
 	series, _ := fieldOf(body, "series").([]any)
 	for _, part := range parts {
@@ -147,30 +149,7 @@ func asCSV(answer []byte) ([]byte, error) {
 		}
 		break
 	}
-	return table.bytes()
-}
-
-func (s *sheet) bytes() ([]byte, error) {
-	var text bytes.Buffer
-	writer := csv.NewWriter(&text)
-	err := writer.Write(s.columns)
-	for _, row := range s.rows {
-		line := make([]string, len(s.columns))
-		for i, column := range s.columns {
-			line[i] = guarded(row[column])
-		}
-		if err == nil {
-			err = writer.Write(line)
-		}
-	}
-	writer.Flush()
-	if err == nil {
-		err = writer.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("writing CSV: %w", err)
-	}
-	return text.Bytes(), nil
+	return table, nil
 }
 
 // guarded keeps spreadsheets from running a text that a sender made look like a formula.
@@ -183,4 +162,80 @@ func guarded(text string) string {
 		return text
 	}
 	return "'" + text
+}
+
+// ratioName is the name of a column whose numbers are no amounts but ratios, with up
+// to three decimals.
+var ratioName = regexp.MustCompile(`(?i)(rate|ratio|retention|churn|rateByAmount)$`)
+
+// countName is that of a column that holds whole numbers, whether or not any is known.
+var countName = regexp.MustCompile(`(Cents|Count|Subscriptions|Customers)$`)
+
+// typeOf is the type of a column: it must not depend on which numbers happen to be in it.
+func (s *sheet) typeOf(column string) arrow.DataType {
+	for _, row := range s.rows {
+		switch row[column].(type) {
+		case json.Number:
+			if ratioName.MatchString(column) {
+				return arrow.PrimitiveTypes.Float64
+			}
+			return arrow.PrimitiveTypes.Int64
+		case bool:
+			return arrow.FixedWidthTypes.Boolean
+		case string:
+			return arrow.BinaryTypes.String
+		}
+	}
+	switch {
+	case ratioName.MatchString(column):
+		return arrow.PrimitiveTypes.Float64
+	case countName.MatchString(column):
+		return arrow.PrimitiveTypes.Int64
+	}
+	return arrow.BinaryTypes.String
+}
+
+// batch is the table with types: whole numbers of 64 bits, ratios, texts.
+func (s *sheet) batch() (arrow.RecordBatch, error) {
+	fields := make([]arrow.Field, len(s.columns))
+	for i, column := range s.columns {
+		fields[i] = arrow.Field{Name: column, Type: s.typeOf(column), Nullable: true}
+	}
+	builder := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema(fields, nil))
+	defer builder.Release()
+	for _, row := range s.rows {
+		for i, column := range s.columns {
+			value, there := row[column]
+			if !there {
+				builder.Field(i).AppendNull()
+				continue
+			}
+			if err := builder.Field(i).AppendValueFromString(fmt.Sprint(value)); err != nil {
+				return nil, fmt.Errorf("column %s: %w", column, err)
+			}
+		}
+	}
+	return builder.NewRecordBatch(), nil
+}
+
+// asTable is an answer in one of the forms of tables.
+func asTable(answer []byte, mediaType string) ([]byte, error) {
+	table, err := sheetOf(answer)
+	if err != nil {
+		return nil, err
+	}
+	batch, err := table.batch()
+	if err != nil {
+		return nil, err
+	}
+	defer batch.Release()
+	var text bytes.Buffer
+	writer, err := newTableWriter(mediaType, batch.Schema(), &text, true)
+	if err == nil {
+		err = errors.Join(writer.Write(batch), writer.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("writing a table as %s: %w", mediaType, err)
+	}
+	return text.Bytes(), nil
 }
