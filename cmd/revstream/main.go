@@ -62,7 +62,7 @@ func rootCommand() *cobra.Command {
 		migrateCommand(), checkCommand(), rebuildCommand(), ratesCommand(),
 		keysCommand(), workspacesCommand(), endpointsCommand(), deadLettersCommand(), gapsCommand(), sqlUsersCommand(),
 		deliveriesCommand(), sourcesCommand(), webhooksCommand(), backfillCommand(), reconcileCommand(),
-		simulateCommand(),
+		exportCommand(), simulateCommand(),
 		configCommand(), versionCommand(), engineChildCommand(),
 	)
 	return root
