@@ -123,6 +123,14 @@ func startServiceOn(t testing.TB, folder string, settings []string, own ...strin
 // to become it: that it runs within something.
 func startServiceWithin(t testing.TB, within []string, folder string, settings []string, own ...string) *service {
 	t.Helper()
+	s := launchService(t, within, folder, settings, own...)
+	s.awaitReady()
+	return s
+}
+
+// launchService starts the process and does not wait for it.
+func launchService(t testing.TB, within []string, folder string, settings []string, own ...string) *service {
+	t.Helper()
 	s := &service{t: t, folder: folder, settings: settings, output: &lockedBuffer{}, exited: make(chan struct{})}
 	words := append(slices.Clone(within), binary, "run")
 	s.command = exec.Command(words[0], words[1:]...)
@@ -144,13 +152,19 @@ func startServiceWithin(t testing.TB, within []string, folder string, settings [
 			t.Logf("output of revstream:\n%s", s.output)
 		}
 	})
+	return s
+}
+
+// awaitReady waits until every role is.
+func (s *service) awaitReady() {
+	s.t.Helper()
 	s.await("ready", 60*time.Second, func() error {
 		select {
 		case <-s.exited:
-			t.Fatalf("revstream ended at its start:\n%s", s.output)
+			s.t.Fatalf("revstream ended at its start:\n%s", s.output)
 		default:
 		}
-		place, err := loadPlaces(folder)
+		place, err := loadPlaces(s.folder)
 		if err != nil {
 			return err
 		}
@@ -158,14 +172,13 @@ func startServiceWithin(t testing.TB, within []string, folder string, settings [
 			return errors.New("the places are of an earlier start")
 		}
 		s.url = place.URL
-		status, body, err := client{t: t, url: s.url}.get("/readyz")
+		status, body, err := client{t: s.t, url: s.url}.get("/readyz")
 		if err != nil || status != http.StatusOK {
 			return fmt.Errorf("/readyz: %d %s %w", status, body, err)
 		}
 		return nil
 	})
 	s.enter()
-	return s
 }
 
 // enter finds the keys of the workspace demo. On a Kafka of somebody's, which

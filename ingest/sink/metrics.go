@@ -12,6 +12,7 @@ type metrics struct {
 	repaired    prometheus.Counter
 	foreign     prometheus.Counter
 	recreations prometheus.Counter
+	cuts        prometheus.Counter
 	commits     *prometheus.CounterVec // by outcome
 	batchRows   prometheus.Histogram
 	seconds     *prometheus.HistogramVec // by stage: read, fold, statements, rows, equalise, commit
@@ -41,6 +42,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		repaired:    counter("repaired_cells_total", "Cells of derived tables that a takeover made equal to the ledger."),
 		foreign:     counter("foreign_rows_total", "Ledger rows taken back because no statement accounts for them."),
 		recreations: counter("topic_recreations_total", "Times that the topic was found deleted and made anew, and was read from its beginning."),
+		cuts:        counter("log_cuts_total", "Times that a slice's log was found shorter than what is stored of it, and was read from its beginning."),
 		commits:     vector("commits_total", "Offset commits by outcome: done, refused or failed.", "outcome"),
 		batchRows: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: "batch_statements",
 			Help: "Statements of a batch.", Buckets: prometheus.ExponentialBuckets(1, 4, 10)}),

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
@@ -25,6 +24,8 @@ type session struct {
 	alive atomic.Bool
 	// committed is the group's offset when the session began, or -1.
 	committed atomic.Int64
+	// displaced says that Kafka did not have the position that was read from.
+	displaced atomic.Bool
 
 	// The following belong to the goroutine of Run.
 
@@ -55,6 +56,15 @@ var errSessionEnded = errors.New("the slice's session has ended")
 // position is where the session writes what it read at an offset.
 func (session *session) position(offset int64) clickhouse.Position {
 	return clickhouse.Position{Slice: session.slice, Epoch: session.epoch, Offset: offset, TopicID: session.topicID}
+}
+
+// readsFrom is the offset that the slice is read from: everything before it is stored, or
+// has to be read again.
+func (session *session) readsFrom() int64 {
+	if session.rewindTo >= 0 {
+		return session.rewindTo
+	}
+	return max(session.next, session.committed.Load())
 }
 
 func (s *Sink) assigned(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
@@ -273,15 +283,24 @@ func (s *Sink) follows(ctx context.Context, session *session, offset int64) erro
 	if session.next < 0 || session.rewindTo >= 0 || offset <= session.next {
 		return nil
 	}
+	start, err := s.logStart(ctx, session.slice)
+	if err != nil {
+		return err
+	}
+	return session.lost(start)
+}
+
+// logStart is the first offset that Kafka has of a slice.
+func (s *Sink) logStart(ctx context.Context, slice int32) (int64, error) {
 	starts, err := s.admin.ListStartOffsets(ctx, s.topic)
 	if err != nil {
-		return fmt.Errorf("ask where the log of slice %d begins: %w", session.slice, err)
+		return 0, fmt.Errorf("ask where the log of slice %d begins: %w", slice, err)
 	}
-	start, known := starts.Lookup(s.topic, session.slice)
+	start, known := starts.Lookup(s.topic, slice)
 	if !known || start.Err != nil {
-		return fmt.Errorf("ask where the log of slice %d begins: %w", session.slice, start.Err)
+		return 0, fmt.Errorf("ask where the log of slice %d begins: %w", slice, start.Err)
 	}
-	return session.lost(start.Offset)
+	return start.Offset, nil
 }
 
 // lost is an ErrLogLost if the log begins behind what is stored.
@@ -291,5 +310,3 @@ func (session *session) lost(start int64) error {
 	}
 	return fmt.Errorf("slice %d: %w: it begins at %d, and is stored up to %d", session.slice, ErrLogLost, start, session.next)
 }
-
-func isOutOfRange(err error) bool { return errors.Is(err, kerr.OffsetOutOfRange) }

@@ -69,7 +69,8 @@ type Sink struct {
 }
 
 // New joins nothing yet: Run does. The options carry how to reach Kafka (see
-// stream.ConsumerOpts); those of the group are the sink's own.
+// stream.ConsumerOpts), and that nothing is committed, reset or rebalanced by itself; those
+// of the group are the sink's own.
 func New(config Config, topic string, opts []kgo.Opt, store Store, quarantine Quarantine,
 	registry prometheus.Registerer, log *zap.Logger, options ...Option) (*Sink, error) {
 	s := &Sink{
@@ -86,12 +87,6 @@ func New(config Config, topic string, opts []kgo.Opt, store Store, quarantine Qu
 	s.opts = append(opts,
 		kgo.ConsumerGroup(config.Group),
 		kgo.ConsumeTopics(topic),
-		kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll(),
-		// An offset that the log no longer has is an error that people see, never
-		// a silent jump. AtStart is for a group without offsets and has to be said:
-		// NoResetOffset alone begins at the end, whatever its comment says.
-		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
 		kgo.SessionTimeout(config.SessionTimeout),
 		kgo.RebalanceTimeout(config.RebalanceTimeout),
 		kgo.OnPartitionsAssigned(s.assigned),
@@ -230,6 +225,9 @@ func (s *Sink) adapt(stored bool, err error) {
 // to store.
 func (s *Sink) prepare(ctx context.Context, b *batch) ([]*part, error) {
 	if err := s.takeOver(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.displace(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.sift(ctx, b); err != nil {

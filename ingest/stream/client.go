@@ -85,9 +85,8 @@ func newClient(cfg Config, name string, log *zap.Logger, reg prometheus.Register
 	return client, nil
 }
 
-// ConsumerOpts are the options of the sink's client but for group, topics and
-// callbacks: how to reach Kafka, fetch limits, group timeouts, and the rules that
-// make manual commits safe. Nothing is committed by itself, a rebalance waits for
+// ConsumerOpts are the options of the sink's client but for its group and topic: how to
+// reach Kafka, fetch limits, and the rules that make manual commits safe. Nothing is committed by itself, a rebalance waits for
 // AllowRebalance, a partition without a commit starts at the beginning, which
 // costs work and never money, and an offset that Kafka no longer has, or not yet,
 // is an error and never a reset. The error of ConsumerOpts is about certificate
@@ -110,8 +109,6 @@ func ConsumerOpts(cfg Config, log *zap.Logger, reg prometheus.Registerer) ([]kgo
 		// One fetch at a time bounds what is buffered to FetchBytesMax per broker.
 		kgo.MaxConcurrentFetches(1),
 		kgo.FetchMaxWait(cfg.FetchWait),
-		kgo.SessionTimeout(cfg.SessionTimeout),
 		kgo.HeartbeatInterval(cfg.HeartbeatInterval),
-		kgo.RebalanceTimeout(cfg.RebalanceTimeout),
 	), nil
 }
