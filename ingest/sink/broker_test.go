@@ -181,7 +181,7 @@ func (m *model) knows(e revenue.Event) bool {
 }
 
 // strike lets the calamity happen and returns what senders have to send again.
-func (w *world) strike(t *testing.T, backup contents) (again []sending) {
+func (w *world) strike(t *testing.T) (again []sending) {
 	switch w.plan.calamity {
 	case topicRecreated:
 		w.count("topics recreated")
@@ -194,7 +194,7 @@ func (w *world) strike(t *testing.T, backup contents) (again []sending) {
 	case storeRestored:
 		w.count("stores restored")
 		w.shut() // as the runbook asks
-		w.store.restore(backup)
+		w.store.restore()
 		if !w.committedBeyond() { // or else the sink cannot tell
 			w.loseOffsets(t)
 		}

@@ -26,6 +26,10 @@ type model struct {
 	// epochLast makes epochs unique for good, as random ones are in the store.
 	epochLast uint64
 	deadUntil time.Time
+	// backup is what restore brings back, and tearing that it is taken within the
+	// next batch.
+	backup  contents
+	tearing bool
 	// saved sees every report of progress, under the lock.
 	saved func([]clickhouse.Progress)
 	calls map[string]int // by what happened
@@ -241,6 +245,9 @@ func (m *model) InsertStatements(ctx context.Context, statements []clickhouse.St
 		m.data.groups[key] = group
 		m.log(s.TopicID, s.Slice).add(s.Offset)
 	}
+	if m.tearing {
+		m.tearing, m.backup = false, m.data.copy()
+	}
 	if err != nil || fate < m.faults.before+m.faults.after {
 		m.calls["inserts unanswered"]++
 		return errFault
@@ -438,18 +445,19 @@ func (m *model) SaveProgress(ctx context.Context, progress []clickhouse.Progress
 	return nil
 }
 
-// backup is the contents as they are, to be restored later.
-func (m *model) backup() contents {
+// beginBackup keeps the contents for restore: as they are, or as the next batch of
+// statements finds them before its rows are there.
+func (m *model) beginBackup() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.data.copy()
+	m.backup, m.tearing = m.data.copy(), m.random.IntN(2) == 0
 }
 
-// restore puts a backup in the place of what is there, the fence included.
-func (m *model) restore(from contents) {
+// restore puts the backup in the place of what is there, the fence included.
+func (m *model) restore() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.data = from.copy()
+	m.data, m.tearing = m.backup.copy(), false
 }
 
 func (c contents) copy() contents {

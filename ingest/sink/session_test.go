@@ -114,6 +114,21 @@ func (b *bench) run(t *testing.T, until int64) error {
 	}
 }
 
+// firstBatch is the first batch that the sink reads.
+func firstBatch(t *testing.T, s *Sink) *batch {
+	t.Helper()
+	for {
+		b, err := s.gather(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.records > 0 {
+			b.decode()
+			return b
+		}
+	}
+}
+
 // What a session still holds when it has ended is not committed, even though the
 // client is alive and Kafka would take it.
 func TestAnEndedSessionCommitsNothing(t *testing.T) {
@@ -121,13 +136,7 @@ func TestAnEndedSessionCommitsNothing(t *testing.T) {
 	b.publish(t, 0, 3)
 	s := b.sink(t)
 	defer s.client.CloseAllowingRebalance()
-	batch, err := s.gather(t.Context())
-	for ; err == nil && batch.records == 0; batch, err = s.gather(t.Context()) {
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	batch.decode()
+	batch := firstBatch(t, s)
 	parts, err := s.prepare(t.Context(), batch)
 	if err != nil || len(parts) != 1 {
 		t.Fatalf("prepared %d parts: %v", len(parts), err)
@@ -141,6 +150,25 @@ func TestAnEndedSessionCommitsNothing(t *testing.T) {
 	s.commit(t.Context(), parts)
 	if got, want := b.committed(), parts[0].last+1; got != want {
 		t.Errorf("the live session has committed %d, want %d: the test shows nothing", got, want)
+	}
+}
+
+// A client may still hand out what it read of a topic before that was made anew. It is
+// none of the new one's: its offsets would say that the new log is stored up to there.
+func TestRecordsOfAnotherTopicAreRefused(t *testing.T) {
+	b := newBench(t)
+	b.publish(t, 0, 3)
+	s := b.sink(t)
+	defer s.client.CloseAllowingRebalance()
+	batch := firstBatch(t, s)
+	own := batch.topicID
+	batch.topicID = stream.TopicIDText([16]byte{1})
+	if _, err := s.prepare(t.Context(), batch); !errors.Is(err, errTopicRecreated) {
+		t.Errorf("the records of another topic: %v, want %v", err, errTopicRecreated)
+	}
+	batch.topicID = own
+	if parts, err := s.prepare(t.Context(), batch); err != nil || len(parts) != 1 {
+		t.Errorf("its own records: %d parts and %v: the test shows nothing", len(parts), err)
 	}
 }
 

@@ -194,9 +194,9 @@ func (w *world) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 func (w *world) play(t *testing.T) {
 	strike := min(w.plan.strikes, len(w.plan.history))
 	w.send(t, w.plan.history[:w.plan.backup])
-	backup := w.store.backup()
+	w.store.beginBackup()
 	w.send(t, w.plan.history[w.plan.backup:strike])
-	again := w.strike(t, backup)
+	again := w.strike(t)
 	w.send(t, append(again, w.plan.history[strike:]...))
 }
 
