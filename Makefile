@@ -50,7 +50,7 @@ test: $(ENGINE) ## Run all tests, with the real engines; a skipped test is a fai
 	@mkdir -p $(CACHE)
 	go test -v -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(PACKAGES) 2>&1 \
 		| tee $(CACHE)/test.log \
-		| awk '!/^ *(=== |--- PASS)|^PASS$$/ { print; fflush() }'
+		| awk '!/^ *(=== |--- PASS)|^PASS$$|^(Routing to|Request:|Response:) / { print; fflush() }'
 	@if grep -E '^ *--- SKIP' $(CACHE)/test.log; then echo 'These tests were skipped, and no test may be.' >&2; exit 1; fi
 	@grep -qE '^ *--- PASS' $(CACHE)/test.log || { echo 'No test has run.' >&2; exit 1; }
 	@$(MAKE) --no-print-directory sim
