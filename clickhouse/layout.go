@@ -32,7 +32,7 @@ func (p place) String() string { return fmt.Sprintf("shard %d of %d", p.shard, p
 
 // publishedTables are those that the shards' Distributed tables show: all that
 // people and answers ask for.
-var publishedTables = slices.Concat([]string{"events", "ledger", "progress", "fx_rates", "layout", "deliveries", "reconciliations"}, derivedTables)
+var publishedTables = slices.Concat([]string{"events", "ledger", "progress", "fx_rates", "layout", "deliveries", "reconciliations", "notifications", "alert_progress"}, derivedTables)
 
 // confirmPlace fails with ErrLayout unless the server says that it is the shard it
 // is taken for, and the slices belong there. Two shards that change their places in

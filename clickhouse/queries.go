@@ -23,6 +23,7 @@ type queries struct {
 	auditStatements, auditRows, gaps                                                           string
 	layout, layoutSeen, claimLayout, ownTables                                                 string
 	reconciliations, reconciliationsOfDay                                                      string
+	notificationsTold, notificationsDue, notificationsLog, alertProgress                       string
 	sources, sourceCounts, providerTotals, deliveriesNewest, deliveriesOldest, deliveriesTable string
 	// By derived table.
 	equalise, check map[string]string
@@ -56,6 +57,8 @@ func loadQueries() (queries, error) {
 		"audit_statements": &q.auditStatements, "audit_rows": &q.auditRows, "gaps": &q.gaps,
 		"reserve": &q.reserve, "reserved": &q.reserved, "keeps_statistics": &q.keepsStatistics,
 		"layout": &q.layout, "layout_seen": &q.layoutSeen, "claim_layout": &q.claimLayout, "own_tables": &q.ownTables,
+		"notifications_told": &q.notificationsTold, "notifications_due": &q.notificationsDue,
+		"notifications_log": &q.notificationsLog, "alert_progress": &q.alertProgress,
 		"deliveries_table": &q.deliveriesTable, "sources": &q.sources, "source_counts": &q.sourceCounts, "provider_totals": &q.providerTotals,
 		"reconciliations": &q.reconciliations, "reconciliations_of_day": &q.reconciliationsOfDay,
 	} {

@@ -8,11 +8,13 @@ import (
 
 // Config holds the limits of the control plane.
 type Config struct {
-	// WorkspacesMax, KeysPerWorkspaceMax and EndpointsPerWorkspaceMax bound what
-	// every node holds in memory. Revoked keys and endpoints do not count.
+	// WorkspacesMax, KeysPerWorkspaceMax, EndpointsPerWorkspaceMax and
+	// AlertsPerWorkspaceMax bound what every node holds in memory. What is revoked does
+	// not count.
 	WorkspacesMax            int `koanf:"workspaces_max"`
 	KeysPerWorkspaceMax      int `koanf:"keys_per_workspace_max"`
 	EndpointsPerWorkspaceMax int `koanf:"endpoints_per_workspace_max"`
+	AlertsPerWorkspaceMax    int `koanf:"alerts_per_workspace_max"`
 	// SecretsPerEndpointMax bounds the secrets tried on one delivery.
 	SecretsPerEndpointMax int `koanf:"secrets_per_endpoint_max"`
 
@@ -37,6 +39,7 @@ func DefaultConfig() Config {
 		WorkspacesMax:            10_000,
 		KeysPerWorkspaceMax:      100,
 		EndpointsPerWorkspaceMax: 100,
+		AlertsPerWorkspaceMax:    100,
 		SecretsPerEndpointMax:    8,
 		MissInterval:             100 * time.Millisecond,
 		MissTimeout:              2 * time.Second,
@@ -53,6 +56,7 @@ func (c Config) Validate() error {
 		"workspaces_max":              int64(c.WorkspacesMax),
 		"keys_per_workspace_max":      int64(c.KeysPerWorkspaceMax),
 		"endpoints_per_workspace_max": int64(c.EndpointsPerWorkspaceMax),
+		"alerts_per_workspace_max":    int64(c.AlertsPerWorkspaceMax),
 		"secrets_per_endpoint_max":    int64(c.SecretsPerEndpointMax),
 		"miss_interval":               int64(c.MissInterval),
 		"misses_waiting_max":          int64(c.MissesWaitingMax),

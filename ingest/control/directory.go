@@ -38,6 +38,9 @@ type Directory struct {
 	keys       map[string]heldKey   // by ID
 	keyIDs     map[hash]string
 	endpoints  map[string]Endpoint // by ID
+
+	alerts      map[string]Alert      // by ID
+	alertOrders map[string]AlertOrder // by ID
 }
 
 type heldKey struct {
@@ -51,6 +54,9 @@ const (
 	keyPrefix       = "key/"
 	endpointPrefix  = "endpoint/"
 	auditPrefix     = "audit/"
+
+	alertPrefix      = "alert/"
+	alertOrderPrefix = "alert_order/"
 )
 
 // recordVersion is the version of the JSON in the table.
@@ -94,6 +100,7 @@ func Open(ctx context.Context, table *stream.Table, opts ...Option) (*Directory,
 		cfg: o.cfg, table: table, log: o.log.Named("control"), metrics: newMetrics(), changing: semaphore.NewWeighted(1),
 		now:        func() time.Time { return o.now().UTC().Truncate(time.Microsecond) },
 		workspaces: map[string]Workspace{}, keys: map[string]heldKey{}, keyIDs: map[hash]string{}, endpoints: map[string]Endpoint{},
+		alerts: map[string]Alert{}, alertOrders: map[string]AlertOrder{},
 	}
 	var err error
 	if d.misses.absent, err = lru.New[string, struct{}](o.cfg.MissesKept); err != nil {
@@ -133,6 +140,10 @@ func (d *Directory) apply(key string, value []byte) {
 		err = d.applyKey(id, value)
 	case endpointPrefix:
 		err = d.applyEndpoint(id, value)
+	case alertPrefix:
+		err = d.applyAlert(id, value)
+	case alertOrderPrefix:
+		err = d.applyAlertOrder(id, value)
 	case auditPrefix: // read from the table when asked for
 	default:
 		err = errors.New("unknown kind of record")
