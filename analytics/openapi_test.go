@@ -137,6 +137,7 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 		"/v1/metrics/churn?" + range2026 + "&interval=month", "/v1/metrics/committed?" + range2026 + "&interval=month",
 		"/v1/export?workspaceSlug=acme", "/v1/export?workspaceSlug=acme&table=events&format=ndjson", "/v1/export?" + range2026 + "&limit=3",
 		"/v1/export?workspaceSlug=acme&after=moon", "/v1/tables?" + range2026 + "&by=plan&limit=1", "/v1/tables?" + range2026 + "&by=campaign&asOf=2026-03-01", "/v1/tables?workspaceSlug=acme",
+		"/v1/alerts/notifications?workspaceSlug=acme", "/v1/alerts/notifications?workspaceSlug=acme&limit=1", "/v1/alerts/notifications?workspaceSlug=acme&state=x",
 		"/v1/explain?workspaceSlug=acme&figure=refundRate", "/v1/explain?workspaceSlug=acme&figure=luck",
 	} {
 		request := httptest.NewRequest(http.MethodGet, target, nil)

@@ -101,6 +101,7 @@ const (
 	PathTables         = "/v1/tables"
 	PathSources        = "/v1/sources"
 	PathExport         = "/v1/export"
+	PathNotifications  = "/v1/alerts/notifications"
 )
 
 // Headers of the answers.
@@ -134,6 +135,7 @@ func (s *Server) Routes(app fiber.Router) {
 		PathCommitted:      s.committed,
 		PathTables:         s.table,
 		PathSources:        s.sources,
+		PathNotifications:  s.notifications,
 	} {
 		s.mount(app, path, s.handler(path, answer))
 	}

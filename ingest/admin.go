@@ -16,7 +16,7 @@ import (
 )
 
 // adminDoor is one operation of the admin API, which manages over HTTP what
-// `revstream workspaces`, `keys` and `endpoints` manage on the command line.
+// `revstream workspaces`, `keys`, `endpoints` and `alerts` manage on the command line.
 //
 // A key of the installation covers all workspaces, a key of a workspace with the
 // scope admin that one: others do not exist for it.
@@ -32,7 +32,7 @@ func (s *Server) adminDoors() []adminDoor {
 		keys       = workspace + "/keys"
 		endpoints  = workspace + "/endpoints"
 	)
-	return []adminDoor{
+	return append(s.alertDoors(workspace), []adminDoor{
 		{"providers.list", http.MethodGet, "/v1/admin/providers", s.listProviders},
 		{"workspaces.list", http.MethodGet, workspaces, s.listWorkspaces},
 		{"workspaces.create", http.MethodPost, workspaces, s.createWorkspace},
@@ -49,7 +49,7 @@ func (s *Server) adminDoors() []adminDoor {
 		{"endpoints.update", http.MethodPatch, endpoints + "/:id", s.updateEndpoint},
 		{"endpoints.rotate", http.MethodPost, endpoints + "/:id/rotate", s.rotateEndpoint},
 		{"endpoints.revoke", http.MethodDelete, endpoints + "/:id", s.revokeEndpoint},
-	}
+	}...)
 }
 
 // adminRequest is a request whose key may manage the workspace that its path

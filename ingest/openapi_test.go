@@ -18,7 +18,7 @@ var apiDocument = sync.OnceValues(func() (*openapi3.T, error) { return openapi3.
 
 var (
 	adminOf    = regexp.MustCompile(`^/v1/admin/workspaces/[^/]+`)
-	adminThing = regexp.MustCompile(`/(keys|endpoints)/[^/]+`)
+	adminThing = regexp.MustCompile(`/(keys|endpoints|alerts)/[^/]+`)
 )
 
 // declared holds the status of an answer that any test gets against the document.

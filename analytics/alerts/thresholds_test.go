@@ -99,9 +99,9 @@ func TestMRRDrop(t *testing.T) {
 // A figure that the rollups have for a moment only is not told.
 func TestOnlyWhatTheLedgerHasIsTold(t *testing.T) {
 	h, r := newHouse(t), newReceiver(t)
-	h.alert(r.url, control.AlertRule{On: control.AlertMRRDrop, PerMille: 100, Period: time.Hour})
+	h.alert(r.url, control.AlertRule{On: control.AlertMRRDrop, PerMille: 100, Period: 7 * 24 * time.Hour})
 	h.say(subscription("a", h.now, 10000))
-	h.pass(48 * time.Hour)
+	h.pass(10 * 24 * time.Hour)
 	// As after a crash between the ledger and its rollups, which the sink will mend.
 	database := h.store.Answers()
 	rows, _, err := clickhouse.Select[string](within(t), database, "SELECT currentDatabase()")

@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 	// Asks both sides.
 	"ingest/reconcile": {"ingest/backfill", "ingest/control", "clickhouse", "connectors"},
 	"analytics":        {"ingest/revenue", "clickhouse", "ingest/control", "ingest/quota"},
+	// Tells subscribers what the answers and the ledger have.
+	"analytics/alerts": {"ingest/revenue", "clickhouse", "ingest/control", "analytics"},
 	// Reads files, for the command that loads them.
 	"analytics/rates": {"clickhouse"},
 	// Connectors of one provider each: see allowedImports.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"revstream/analytics"
+	"revstream/analytics/alerts"
 	"revstream/clickhouse"
 	engine "revstream/clickhouse/embedded"
 	"revstream/connectors/stripe"
@@ -43,6 +44,8 @@ type Config struct {
 	// Reconciliation says when what providers moved is compared with the ledger.
 	Reconciliation reconcile.Config `koanf:"reconciliation"`
 	Query          analytics.Config `koanf:"query"`
+	// Alerts says how subscribers are told.
+	Alerts alerts.Config `koanf:"alerts"`
 	// Stripe says how its deliveries are read.
 	Stripe stripe.Config `koanf:"stripe"`
 }
@@ -88,6 +91,7 @@ func defaultConfig() Config {
 		Sink:       sink.DefaultConfig(),
 		Archive:    archive.DefaultConfig(),
 		Query:      analytics.DefaultConfig(),
+		Alerts:     alerts.DefaultConfig(),
 
 		Reconciliation: reconcile.DefaultConfig(),
 		Stripe:         stripe.DefaultConfig(),
@@ -130,6 +134,7 @@ func (c Config) Validate() error {
 		section("clickhouse", c.ClickHouse.Validate()), section("engine", c.Engine.Validate()),
 		section("control", c.Control.Validate()), section("ingest", c.Ingest.Validate()), section("sink", c.Sink.Validate()), section("query", c.Query.Validate()),
 		section("archive", c.Archive.Validate()), section("reconciliation", c.Reconciliation.Validate()),
+		section("alerts", c.Alerts.Validate()),
 		section("stripe", c.Stripe.Validate()),
 	}
 	check := func(holds bool, format string, args ...any) {

@@ -76,7 +76,7 @@ func TestTour(t *testing.T) {
 
 // stopOrder is the order of startAll's comment, read upwards.
 var stopOrder = []string{
-	"http", "sweep of idempotency keys", "producer", "reconciliation", "archive", "sink", "producer of dead letters",
+	"http", "alerts", "sweep of idempotency keys", "producer", "reconciliation", "archive", "sink", "producer of dead letters",
 	"table idempotency", "table transactions", "table messages", "table control",
 	"trimming", "broker", "clickhouse pools", "engine", "http listener", "data folder",
 }

@@ -61,7 +61,7 @@ func rootCommand() *cobra.Command {
 		runCommand(), ingestCommand(), sinkCommand(), queryCommand(), brokerCommand(), engineCommand(),
 		migrateCommand(), checkCommand(), rebuildCommand(), ratesCommand(),
 		keysCommand(), workspacesCommand(), endpointsCommand(), deadLettersCommand(), gapsCommand(), sqlUsersCommand(),
-		deliveriesCommand(), sourcesCommand(), webhooksCommand(), backfillCommand(), reconcileCommand(),
+		deliveriesCommand(), sourcesCommand(), webhooksCommand(), alertsCommand(), backfillCommand(), reconcileCommand(),
 		exportCommand(), simulateCommand(),
 		configCommand(), versionCommand(), engineChildCommand(),
 	)

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"revstream/analytics"
+	"revstream/analytics/alerts"
+	"revstream/ingest/stream"
 )
 
 func queryCommand() *cobra.Command {
@@ -41,5 +43,31 @@ func (p *process) startQuery() error {
 	}
 	server.Routes(p.app)
 	p.documents = append(p.documents, analytics.OpenAPI())
+	return p.startAlerts(server)
+}
+
+// startAlerts begins to tell subscribers, if of all processes that answer it is this one
+// that leads.
+func (p *process) startAlerts(figures *analytics.Server) error {
+	log := p.log.Named("alerts")
+	notifier, err := alerts.New(p.config.Alerts, alerts.Dependencies{
+		Store: p.store, Directory: p.directory, Figures: figures, Slices: int(p.config.Kafka.Partitions), Registerer: p.registry, Log: log,
+	})
+	if err != nil {
+		return fmt.Errorf("preparing alerts: %w", err)
+	}
+	leader := stream.Leader{Group: p.config.Alerts.Group, Topic: p.config.Kafka.ControlTopic}
+	ctx, leave := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- leader.Run(ctx, p.config.Kafka, log, p.registry, notifier.Run) }()
+	p.stops.add("alerts", func(ctx context.Context) error {
+		leave()
+		select {
+		case err := <-ended:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
 	return nil
 }

@@ -29,9 +29,10 @@ when the process or its engine is killed.`
 // startAll starts every role. What is started last is stopped first, so this is
 // also, read upwards, the order of an orderly stop:
 //
-//  8. http: no new connection is accepted; requests in flight get their answer,
+//  9. http: no new connection is accepted; requests in flight get their answer,
 //     so everything that was answered 2xx is acknowledged by Kafka.
-//  7. producer: flushed; nothing is left in it after 8, but for requests that
+//  8. alerts: what came of telling subscribers is noted, and another may lead.
+//  7. producer: flushed; nothing is left in it after 9, but for requests that
 //     were given up.
 //  6. reconciliation, archive, sink: the last inserts what it holds, commits, leaves the
 //     group.
@@ -77,5 +78,5 @@ func startAll(ctx context.Context, p *process) error {
 	if err := p.startIngest(p.config.DataDir); err != nil { // 7
 		return err
 	}
-	return p.startQuery() // 8 follows: see inProcess
+	return p.startQuery() // 8, and 9 follows: see inProcess
 }

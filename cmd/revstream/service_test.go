@@ -103,7 +103,7 @@ func kafkaEnvironment(brokers []string, folder string) []string {
 	prefix := filepath.Base(filepath.Dir(folder)) + "-" + filepath.Base(folder) + "." // as of t.TempDir
 	variables := []string{
 		"REVSTREAM_KAFKA_BROKERS=" + strings.Join(brokers, ","), "REVSTREAM_SINK_GROUP=" + prefix + "sink",
-		"REVSTREAM_ARCHIVE_GROUP=" + prefix + "archive",
+		"REVSTREAM_ARCHIVE_GROUP=" + prefix + "archive", "REVSTREAM_ALERTS_GROUP=" + prefix + "alerts",
 		"REVSTREAM_SINK_SESSION_TIMEOUT=6s", "REVSTREAM_KAFKA_HEARTBEAT_INTERVAL=1s",
 	}
 	for _, topic := range []string{"EVENTS", "DEAD_LETTERS", "CONTROL", "MESSAGES", "TRANSACTIONS", "IDEMPOTENCY", "DELIVERIES"} {

@@ -1,4 +1,4 @@
-// Package control is the control plane: workspaces, API keys, webhook endpoints
+// Package control is the control plane: workspaces, API keys, webhook endpoints, alerts
 // and their audit, as they stand in the compacted topic behind a stream.Table.
 // Every node materialises all of it in memory, so accepting revenue needs no
 // database, and what one node changes every node sees.

@@ -16,7 +16,7 @@ var (
 	// ErrInvalid says that what was asked to be stored breaks a rule. The error is an
 	// *InvalidError.
 	ErrInvalid = errors.New("invalid")
-	// ErrUnknown says that there is no such workspace, key or endpoint.
+	// ErrUnknown says that there is no such workspace, key, endpoint or alert.
 	ErrUnknown = errors.New("unknown")
 	// ErrExists says that there is already one of that name.
 	ErrExists = errors.New("exists already")
