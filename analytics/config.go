@@ -44,6 +44,17 @@ type Config struct {
 	// ExportWriteTimeout is how long the caller of an export may take for what it was
 	// sent last.
 	ExportWriteTimeout time.Duration `koanf:"export_write_timeout"`
+	// StreamsMax and StreamsPerKeyMax bound the streams that are open at one time, of all
+	// keys and of one.
+	StreamsMax       int `koanf:"streams_max"`
+	StreamsPerKeyMax int `koanf:"streams_per_key_max"`
+	// StreamPollInterval is how often a stream looks for what is new. All look together.
+	StreamPollInterval time.Duration `koanf:"stream_poll_interval"`
+	// StreamHeartbeat is after how long without an event a stream gives a sign of life,
+	// and looks whether its key is still one.
+	StreamHeartbeat time.Duration `koanf:"stream_heartbeat"`
+	// StreamPageRows is about how many rows a stream reads at a time.
+	StreamPageRows int `koanf:"stream_page_rows"`
 }
 
 // DefaultConfig is sized for one machine: a summary of ten million entries takes
@@ -72,6 +83,12 @@ func DefaultConfig() Config {
 		ExportsInFlightMax: 4,
 		ExportPageRows:     20_000,
 		ExportWriteTimeout: time.Minute,
+
+		StreamsMax:         256,
+		StreamsPerKeyMax:   5,
+		StreamPollInterval: 500 * time.Millisecond,
+		StreamHeartbeat:    15 * time.Second,
+		StreamPageRows:     1_000,
 	}
 }
 
@@ -101,6 +118,13 @@ func (c Config) Validate() error {
 	positive("exports_in_flight_max", int64(c.ExportsInFlightMax))
 	positive("export_page_rows", int64(c.ExportPageRows))
 	positive("export_write_timeout", int64(c.ExportWriteTimeout))
+	positive("streams_max", int64(c.StreamsMax))
+	positive("streams_per_key_max", int64(c.StreamsPerKeyMax))
+	positive("stream_poll_interval", int64(c.StreamPollInterval))
+	positive("stream_page_rows", int64(c.StreamPageRows))
+	if c.StreamHeartbeat < c.StreamPollInterval {
+		errs = append(errs, fmt.Errorf("stream_heartbeat %v is below stream_poll_interval %v", c.StreamHeartbeat, c.StreamPollInterval))
+	}
 	if c.PageSizeMax < c.PageSizeDefault {
 		errs = append(errs, fmt.Errorf("page_size_max %d is below page_size_default %d", c.PageSizeMax, c.PageSizeDefault))
 	}

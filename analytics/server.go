@@ -54,6 +54,8 @@ type Server struct {
 	limits    *quota.Limiter
 	inFlight  chan struct{}
 	exporting chan struct{}
+	streams   *streams
+	frontier  *frontier
 }
 
 // New prepares a Server. It asks the store nothing yet.
@@ -83,6 +85,7 @@ func New(config Config, dependencies Dependencies) (*Server, error) {
 		metrics: metrics, now: now, questions: questions, figures: newFigures(),
 		limits: limits, inFlight: make(chan struct{}, config.RequestsInFlightMax),
 		exporting: make(chan struct{}, config.ExportsInFlightMax),
+		streams:   &streams{byKey: map[string]int{}}, frontier: &frontier{},
 	}, nil
 }
 
@@ -102,6 +105,7 @@ const (
 	PathSources        = "/v1/sources"
 	PathExport         = "/v1/export"
 	PathNotifications  = "/v1/alerts/notifications"
+	PathStream         = "/v1/stream"
 )
 
 // Headers of the answers.
@@ -140,6 +144,7 @@ func (s *Server) Routes(app fiber.Router) {
 		s.mount(app, path, s.handler(path, answer))
 	}
 	s.mount(app, PathExport, s.export)
+	s.mount(app, PathStream, s.stream)
 }
 
 func (s *Server) mount(app fiber.Router, path string, handler fiber.Handler) {
@@ -244,9 +249,9 @@ func (s *Server) admit(c *fiber.Ctx, answer answerer) (asked, answered, error) {
 	return request, got, err
 }
 
-// authenticate finds the key, which may be sent in any of the headers that the
+// presentedKey is what the request shows as its key, in any of the headers that the
 // vendors' clients use.
-func (s *Server) authenticate(c *fiber.Ctx) (control.Key, error) {
+func presentedKey(c *fiber.Ctx) string {
 	presented := c.Get("X-Api-Key")
 	if presented == "" {
 		presented = c.Get("X-API-Token")
@@ -254,10 +259,16 @@ func (s *Server) authenticate(c *fiber.Ctx) (control.Key, error) {
 	if scheme, token, ok := strings.Cut(c.Get(fiber.HeaderAuthorization), " "); presented == "" && ok && strings.EqualFold(scheme, "Bearer") {
 		presented = strings.TrimSpace(token)
 	}
+	return strings.Clone(presented)
+}
+
+// authenticate finds the key of a request.
+func (s *Server) authenticate(c *fiber.Ctx) (control.Key, error) {
+	presented := presentedKey(c)
 	if presented == "" {
 		return control.Key{}, refuse(http.StatusUnauthorized, "an API key is required, in the header X-Api-Key")
 	}
-	key, err := s.directory.Authenticate(strings.Clone(presented))
+	key, err := s.directory.Authenticate(presented)
 	switch {
 	case errors.Is(err, control.ErrUnauthenticated):
 		return control.Key{}, refuse(http.StatusUnauthorized, "%w", err)
