@@ -16,7 +16,11 @@ type ChurnSeries struct {
 	// Unconverted is absent unless a currency had no exchange rate: its amounts are in no
 	// figure.
 	Unconverted []UnconvertedMRR `json:"unconverted,omitempty"`
+	// Previous is the answer about the period that it is compared with, if it is.
+	Previous *ChurnSeries `json:"previous,omitempty"`
 }
+
+func (s *ChurnSeries) frame() (*SeriesHead, **ChurnSeries) { return &s.SeriesHead, &s.Previous }
 
 // ChurnBucket is what was lost in a bucket, and by reason, which add up to it.
 type ChurnBucket struct {
@@ -57,13 +61,14 @@ func (s *Server) churn(ctx context.Context, request asked) (answered, error) {
 	}
 	r := s.reading(workspace, query.Filter)
 	r.profile, r.by = profileOf(query.Profile), breakdown{dimension: reasonDimension}
-	complete, err := r.completeThrough(ctx)
-	if err != nil {
-		return r.answered(nil, complete), err
-	}
+	return comparedAnswer(ctx, r, "churn", workspace, &query, r.churnAnswer)
+}
+
+// churnAnswer is the answer but for its head.
+func (r *reading) churnAnswer(ctx context.Context, query *SeriesQuery) (*ChurnSeries, error) {
 	rows, err := r.movements(ctx, query.Edges, true)
 	if err != nil {
-		return r.answered(nil, complete), err
+		return nil, err
 	}
 	rows = slices.DeleteFunc(rows, func(row movementRow) bool {
 		return row.Kind != string(revenue.EntryChurn) && row.Kind != string(revenue.EntryContraction)
@@ -74,16 +79,16 @@ func (s *Server) churn(ctx context.Context, request asked) (answered, error) {
 	}
 	exchange, err := r.exchange(ctx, needs)
 	if err != nil {
-		return r.answered(nil, complete), err
+		return nil, err
 	}
-	body := &ChurnSeries{SeriesHead: query.head("churn", workspace, complete), Series: []ChurnBucket{}}
+	body := &ChurnSeries{Series: []ChurnBucket{}}
 	missing := map[string]int64{}
 	for i, bucket := range query.buckets() {
 		var within []movementRow
 		within, rows = splitBefore(rows, query.Edges[i+1], func(row *movementRow) int64 { return row.Bucket })
 		one, err := churnBucket(within, exchange, missing)
 		if err != nil {
-			return r.answered(nil, complete), err
+			return nil, err
 		}
 		one.Bucket = bucket
 		body.Series = append(body.Series, one)
@@ -91,7 +96,7 @@ func (s *Server) churn(ctx context.Context, request asked) (answered, error) {
 	for _, currency := range slices.Sorted(maps.Keys(missing)) {
 		body.Unconverted = append(body.Unconverted, UnconvertedMRR{currency, revenue.RoundMRR(missing[currency])})
 	}
-	return r.answered(body, complete), nil
+	return body, nil
 }
 
 // churnBucket adds up the losses of a bucket. Those of all reasons add up to it, amounts

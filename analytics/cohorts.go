@@ -22,7 +22,11 @@ type CohortTable struct {
 	Series []Cohort `json:"series"`
 	// Unconverted are the currencies that had no exchange rate, and are in no amount.
 	Unconverted []string `json:"unconverted,omitempty"`
+	// Previous is the answer about the period that it is compared with, if it is.
+	Previous *CohortTable `json:"previous,omitempty"`
 }
+
+func (s *CohortTable) frame() (*SeriesHead, **CohortTable) { return &s.SeriesHead, &s.Previous }
 
 // Cohort are the customers who first paid in a bucket.
 type Cohort struct {
@@ -75,16 +79,9 @@ func (s *Server) cohorts(ctx context.Context, request asked) (answered, error) {
 		return answered{}, badRequest(fmt.Errorf("interval: %w: at most %d", errBucketsMax, retentionBucketsMax))
 	}
 	r := s.reading(workspace, query.Filter)
-	complete, err := r.completeThrough(ctx)
-	if err != nil {
-		return r.answered(nil, complete), err
-	}
-	body, err := r.cohortTable(ctx, &query, basis)
-	if err != nil {
-		return r.answered(nil, complete), err
-	}
-	body.SeriesHead = query.head("cohorts", workspace, complete)
-	return r.answered(body, complete), nil
+	return comparedAnswer(ctx, r, "cohorts", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*CohortTable, error) {
+		return r.cohortTable(ctx, query, basis)
+	})
 }
 
 // monthsOf and daysOf are how long the periods of a customer's own time are.

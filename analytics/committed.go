@@ -14,7 +14,11 @@ type CommittedSeries struct {
 	Series []CommittedBucket `json:"series"`
 	// Unconverted are the currencies that had no exchange rate, and are in no figure.
 	Unconverted []string `json:"unconverted,omitempty"`
+	// Previous is the answer about the period that it is compared with, if it is.
+	Previous *CommittedSeries `json:"previous,omitempty"`
 }
+
+func (s *CommittedSeries) frame() (*SeriesHead, **CommittedSeries) { return &s.SeriesHead, &s.Previous }
 
 // CommittedBucket are the balances at the end of a bucket:
 // committedMrr = mrr - cancelledMrr.
@@ -46,30 +50,31 @@ func (s *Server) committed(ctx context.Context, request asked) (answered, error)
 		return answered{}, err
 	}
 	r := s.reading(workspace, query.Filter)
-	complete, err := r.completeThrough(ctx)
-	if err != nil {
-		return r.answered(nil, complete), err
-	}
+	return comparedAnswer(ctx, r, "committed", workspace, &query, r.committedAnswer)
+}
+
+// committedAnswer is the answer but for its head.
+func (r *reading) committedAnswer(ctx context.Context, query *SeriesQuery) (*CommittedSeries, error) {
 	rows, err := ask[committedRow](ctx, r, "what is cancelled", r.questions.committed, r.balanced(query.Edges)...)
 	if err != nil {
-		return r.answered(nil, complete), err
+		return nil, err
 	}
-	_, history, exchange, err := r.mrrHistory(ctx, &query)
+	_, history, exchange, err := r.mrrHistory(ctx, query)
 	if err != nil {
-		return r.answered(nil, complete), err
+		return nil, err
 	}
-	body := &CommittedSeries{SeriesHead: query.head("committed", workspace, complete), Series: []CommittedBucket{}}
+	body := &CommittedSeries{Series: []CommittedBucket{}}
 	unknown := history.unknown(exchange)
 	for i, bucket := range query.buckets() {
 		one, err := committedBucket(&history.balances[i+1], rows, exchange, unknown)
 		if err != nil {
-			return r.answered(nil, complete), err
+			return nil, err
 		}
 		one.Bucket = bucket
 		body.Series = append(body.Series, one)
 	}
 	body.Unconverted = sortedKeys(unknown)
-	return r.answered(body, complete), nil
+	return body, nil
 }
 
 // committedBucket values what is cancelled at the rates of the balance itself, of which

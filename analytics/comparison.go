@@ -1,6 +1,11 @@
 package analytics
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"revstream/ingest/control"
+)
 
 // Comparison is a period that a series is compared with.
 type Comparison string
@@ -35,6 +40,42 @@ func (q *SeriesQuery) previous() (previous SeriesQuery, compared bool) {
 		previous.Edges[i] = q.Interval.shift(edge, -n, q.Zone)
 	}
 	return previous, true
+}
+
+// comparableSeries is a series that can be compared with another period's.
+type comparableSeries[T any] interface {
+	*T
+	// frame are its head, and where the other is put.
+	frame() (head *SeriesHead, previous **T)
+}
+
+// comparedAnswer is a series, with that of the period that it is compared with, if it is.
+// answer makes it but for its head.
+func comparedAnswer[T any, P comparableSeries[T]](ctx context.Context, r *reading, metric string, workspace control.Workspace,
+	query *SeriesQuery, answer func(context.Context, *SeriesQuery) (*T, error)) (answered, error) {
+	complete, err := r.completeThrough(ctx)
+	if err != nil {
+		return r.answered(nil, complete), err
+	}
+	headed := func(query *SeriesQuery) (*T, error) {
+		body, err := answer(ctx, query)
+		if err == nil {
+			head, _ := P(body).frame()
+			*head = query.head(metric, workspace, complete)
+		}
+		return body, err
+	}
+	body, err := headed(query)
+	if err != nil {
+		return r.answered(nil, complete), err
+	}
+	if before, compared := query.previous(); compared {
+		_, previous := P(body).frame()
+		if *previous, err = headed(&before); err != nil {
+			return r.answered(nil, complete), err
+		}
+	}
+	return r.answered(body, complete), nil
 }
 
 // shift moves an instant by n buckets: as far into that bucket as it was into its own, or

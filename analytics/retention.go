@@ -23,6 +23,8 @@ type RetentionSeries struct {
 	Previous *RetentionSeries `json:"previous,omitempty"`
 }
 
+func (s *RetentionSeries) frame() (*SeriesHead, **RetentionSeries) { return &s.SeriesHead, &s.Previous }
+
 // RetentionBucket is a bucket with its figures in the currency of the answer, and
 // natively.
 type RetentionBucket struct {
@@ -87,22 +89,7 @@ func (s *Server) retentionSeries(ctx context.Context, request asked) (answered, 
 	}
 	r := s.reading(workspace, query.Filter)
 	r.profile = profileOf(query.Profile)
-	complete, err := r.completeThrough(ctx)
-	if err != nil {
-		return r.answered(nil, complete), err
-	}
-	body, err := r.retentionAnswer(ctx, &query)
-	if err != nil {
-		return r.answered(nil, complete), err
-	}
-	body.SeriesHead = query.head("retention", workspace, complete)
-	if previous, compared := query.previous(); compared {
-		if body.Previous, err = r.retentionAnswer(ctx, &previous); err != nil {
-			return r.answered(nil, complete), err
-		}
-		body.Previous.SeriesHead = previous.head("retention", workspace, complete)
-	}
-	return r.answered(body, complete), nil
+	return comparedAnswer(ctx, r, "retention", workspace, &query, r.retentionAnswer)
 }
 
 // retentionAnswer is the answer but for its head.

@@ -15,7 +15,11 @@ type TrialSeries struct {
 	// Basis is what ConversionRate is worked out of.
 	Basis  string        `json:"basis"`
 	Series []TrialBucket `json:"series"`
+	// Previous is the answer about the period that it is compared with, if it is.
+	Previous *TrialSeries `json:"previous,omitempty"`
 }
+
+func (s *TrialSeries) frame() (*SeriesHead, **TrialSeries) { return &s.SeriesHead, &s.Previous }
 
 // TrialBucket are the trials of a bucket. Conversion rates are null of nothing.
 type TrialBucket struct {
@@ -54,15 +58,10 @@ func (s *Server) trials(ctx context.Context, request asked) (answered, error) {
 		return answered{}, err
 	}
 	r := s.reading(workspace, query.Filter)
-	complete, err := r.completeThrough(ctx)
-	if err != nil {
-		return r.answered(nil, complete), err
-	}
-	body := &TrialSeries{SeriesHead: query.head("trials", workspace, complete), Basis: basis}
-	if body.Series, err = r.trialBuckets(ctx, &query, basis); err != nil {
-		return r.answered(nil, complete), err
-	}
-	return r.answered(body, complete), nil
+	return comparedAnswer(ctx, r, "trials", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*TrialSeries, error) {
+		buckets, err := r.trialBuckets(ctx, query, basis)
+		return &TrialSeries{Basis: basis, Series: buckets}, err
+	})
 }
 
 func (r *reading) trialBuckets(ctx context.Context, query *SeriesQuery, basis string) ([]TrialBucket, error) {

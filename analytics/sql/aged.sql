@@ -11,12 +11,7 @@ FROM
     (
         SELECT e.subject AS subject, toString(e.currency) AS currency, groupArray((e.occurred_at, e.sign * e.mrr)) AS steps
         FROM entries AS e
-        WHERE e.workspace = {workspace:String} AND e.live
-            AND e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn', 'transfer')
-            AND e.occurred_at < {until:DateTime64(6, 'UTC')}
-            AND e.provider = {provider:String} -- if provider
-            AND e.currency = {currency:String} -- if currency
-            AND [[template "chosen"]]
+        WHERE [[template "steps_of_mrr"]]
         GROUP BY subject, currency
     ) AS b
     INNER JOIN

@@ -12,12 +12,7 @@ SELECT subject, currency,[[if .By]] part, claim,[[end]] arrayCumSum(arrayMap(
                     indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)})) AS at,
                     sum(e.sign * e.mrr) AS mrr
                 FROM entries AS e
-                WHERE e.workspace = {workspace:String} AND e.live
-                    AND e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn', 'transfer')
-                    AND e.occurred_at < {until:DateTime64(6, 'UTC')}
-                    AND e.provider = {provider:String} -- if provider
-                    AND e.currency = {currency:String} -- if currency
-                    AND [[template "chosen"]]
+                WHERE [[template "steps_of_mrr"]]
                 GROUP BY subject, currency,[[if .By]] part, claim,[[end]] at
             )
             GROUP BY subject, currency[[if .By]], part, claim[[end]]

@@ -17,8 +17,7 @@ FROM
                     indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)})) AS at,
                     sum(e.sign * e.mrr) AS mrr
                 FROM entries AS e
-                WHERE e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn', 'transfer')
-                    AND [[template "its"]]
+                WHERE [[template "steps_of_mrr"]]
                 GROUP BY currency, provider, account, subscription, at
             )
             GROUP BY currency, provider, account, subscription
@@ -33,7 +32,7 @@ FROM
                 toUnixTimestamp64Micro(e.occurred_at) AS asked,
                 if(e.ends_at = toDateTime64(0, 6, 'UTC'), 9223372036854775807, toUnixTimestamp64Micro(e.ends_at)) AS back
             FROM entries AS e
-            WHERE e.kind = 'cancellation' AND [[template "its"]]
+            WHERE e.kind = 'cancellation' AND [[template "until_now"]]
             GROUP BY provider, account, subscription, asked, back
             HAVING sum(e.sign) > 0
         )
@@ -43,9 +42,3 @@ FROM
     WHERE balances[n] > 0 AND arrayExists(span -> span.1 < edges[n + 1] AND span.2 >= edges[n + 1], c.standing)
 )
 GROUP BY at, currency
-[[- define "its" -]]
-e.workspace = {workspace:String} AND e.live AND e.occurred_at < {until:DateTime64(6, 'UTC')}
-                    AND e.provider = {provider:String} -- if provider
-                    AND e.currency = {currency:String} -- if currency
-                    AND [[template "chosen"]]
-[[- end]]
