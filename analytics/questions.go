@@ -38,6 +38,7 @@ type questions struct {
 	export, exportEvents exportQuestions
 	// positions say how far the ledger has come, stream what is between two of them.
 	positions, stream string
+	customerNames     string
 }
 
 type exportQuestions struct{ rows, count, last string }
@@ -124,7 +125,8 @@ func loadQuestions() (*questions, error) {
 		items:   map[bool]string{}, cancelled: map[cancelledChoice]string{},
 		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{},
 		paying: map[parts]string{}, pages: map[pageChoice]string{},
-		positions: complete("positions", nil), stream: complete("stream", nil),
+		customerNames: complete("customer_names", nil),
+		positions:     complete("positions", nil), stream: complete("stream", nil),
 		export:       exportQuestions{complete("export", nil), complete("export_count", nil), complete("export_last", nil)},
 		exportEvents: exportQuestions{complete("export_events", nil), complete("export_events_count", nil), complete("export_events_last", nil)},
 	}

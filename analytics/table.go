@@ -41,6 +41,8 @@ type Table struct {
 // range, money within it. MRR is null of what it does not add up by.
 type TableRow struct {
 	Part
+	// CustomerName is what the customer is called, in a table by customer, if that is known.
+	CustomerName        string       `json:"customerName,omitempty"`
 	MRRCents            *int64       `json:"mrrCents"`
 	ActiveSubscriptions *int64       `json:"activeSubscriptions"`
 	Customers           *int64       `json:"customers"`
@@ -201,7 +203,10 @@ func (r *reading) tableAnswer(ctx context.Context, query *tableQuery) (*Table, e
 		table.AsOf = exactInstant(r.AsOf)
 	}
 	table.page(rows, query)
-	return table, nil
+	if query.by.dimension == "customer" {
+		err = r.nameCustomers(ctx, table.Rows)
+	}
+	return table, err
 }
 
 // rows are those of the table, in no order, and what they add up to.
