@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -339,7 +340,7 @@ func TestStreamsEnd(t *testing.T) {
 	ends := func(l *listener) {
 		t.Helper()
 		for {
-			if _, err := l.next(); err == io.EOF {
+			if _, err := l.next(); errors.Is(err, io.EOF) {
 				return
 			} else if err != nil {
 				t.Fatalf("the stream broke off: %v", err)
