@@ -59,8 +59,18 @@ type Past struct {
 	Client Client
 }
 
-// Estimated is the note in the metadata of terms that are presumed: see Presume.
-const Estimated = "estimated"
+// Estimated is the note in the metadata of terms that are presumed, and EstimatedNote what
+// it says: see Presume.
+const (
+	Estimated     = "estimated"
+	EstimatedNote = "the terms are those of a later time"
+)
+
+// IsEstimated reports whether a statement presumes: see Presume.
+func IsEstimated(e *revenue.Event) bool {
+	metadata, err := ParseObject(e.Metadata)
+	return err == nil && e.Kind == revenue.KindSubscription && metadata.Text(Estimated) == EstimatedNote
+}
 
 // Presume states what a subscription must have been from a moment on of which nobody
 // told: the terms of a later time, for lists know no others, and the metadata says so.
@@ -69,6 +79,6 @@ func (r *Reader) Presume(later revenue.Event, status revenue.Status, from time.T
 	e := later
 	e.ObjectID, e.Version = fmt.Sprintf("%s@%d", later.Subscription, from.UnixMicro()), 0
 	e.OccurredAt, e.Status, e.Reason, e.EndsAt, e.CancelRequestedAt = from, status, "", nil, nil
-	Noted(&e.Dimensions, Estimated, "the terms are those of a later time")
+	Noted(&e.Dimensions, Estimated, EstimatedNote)
 	r.Emit(e)
 }

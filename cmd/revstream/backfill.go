@@ -138,7 +138,8 @@ func doBackfill(ctx context.Context, out io.Writer, run backfill.Run, place chec
 	if dryRun {
 		verb = "would make of"
 	}
-	fmt.Fprintf(out, "%s %d objects: %d statements; %d unreadable, %d of the other mode\n", verb, total.Objects, total.Statements, total.Unreadable, total.OtherMode)
+	fmt.Fprintf(out, "%s %d objects: %d statements, %d of them estimated; %d unreadable, %d of the other mode\n",
+		verb, total.Objects, total.Statements, total.Estimated, total.Unreadable, total.OtherMode)
 	if err != nil && !errors.As(err, new(*backfill.Unreadable)) {
 		return fmt.Errorf("%w; the same command goes on from here", err)
 	}

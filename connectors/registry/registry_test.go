@@ -89,9 +89,9 @@ func TestEveryFolderIsRegistered(t *testing.T) {
 	}
 }
 
-// TestAnyOrderOfAllProviders lets the deliveries of all scenarios of all providers
-// arrive together, in any order and repeatedly: what is believed in the end is
-// always the same.
+// TestAnyOrderOfAllProviders lets the deliveries of all scenarios of all providers, and
+// what the direct APIs accepted, arrive together, in any order and repeatedly: what is
+// believed in the end is always the same.
 func TestAnyOrderOfAllProviders(t *testing.T) {
 	var statements [][]revenue.Event
 	for _, c := range all(t) {
@@ -104,12 +104,16 @@ func TestAnyOrderOfAllProviders(t *testing.T) {
 			}
 		}
 	}
+	names := []string{paddle.Provider, stripe.Provider}
+	for provider, life := range direct(t) {
+		statements, names = append(statements, life...), append(names, provider)
+	}
 	inOrder := make([]int, len(statements))
 	for i := range inOrder {
 		inOrder[i] = i
 	}
 	_, first := connectortest.Arrive(statements, inOrder)
-	for _, provider := range []string{paddle.Provider, stripe.Provider} {
+	for _, provider := range names {
 		if !strings.Contains(first, "Provider:"+provider) {
 			t.Fatalf("nothing of %s is believed", provider)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"revstream/connectors"
 	"revstream/ingest/revenue"
 )
 
@@ -97,7 +98,7 @@ func (d *reader) state(t terms, at time.Time, name string, version int64) revenu
 		notes["mrr_unknown"] = strings.Join(t.unknown, ",")
 	}
 	if t.estimated {
-		notes["estimated"] = "the terms are those of a later time"
+		notes[connectors.Estimated] = connectors.EstimatedNote
 	}
 	note(&e.Dimensions, o, notes, "metadata")
 	return e

@@ -68,6 +68,8 @@ type Counts struct {
 	// Unreadable could not be read, OtherMode was of another mode than the endpoint's.
 	Unreadable int64 `json:"unreadable"`
 	OtherMode  int64 `json:"other_mode"`
+	// Estimated of the statements presume of a time before what a list shows of later.
+	Estimated int64 `json:"estimated"`
 }
 
 // Extent is all that there is to read: Windows of each stream, by its name.
@@ -149,6 +151,7 @@ func (r Run) window(ctx context.Context, at *Checkpoint, window connectors.Windo
 			return faults, err
 		}
 		at.Statements += int64(len(events))
+		at.Estimated += estimated(events)
 		at.Cursor = page.Next
 		if r.Progress != nil {
 			r.Progress(*at, extent)
@@ -161,6 +164,15 @@ func (r Run) window(ctx context.Context, at *Checkpoint, window connectors.Windo
 			return faults, err
 		}
 	}
+}
+
+func estimated(events []revenue.Event) (n int64) {
+	for i := range events {
+		if connectors.IsEstimated(&events[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 func (r Run) acceptsAll(events []revenue.Event) bool {
