@@ -13,6 +13,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	rowsRead *prometheus.HistogramVec
 	refused  prometheus.Counter
+	streams  prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -26,11 +27,14 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Buckets: prometheus.ExponentialBuckets(100, 10, 7),
 		}, []string{"endpoint"}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "revstream_analytics_busy_total", Help: "Questions refused because too many were in flight.",
+			Name: "revstream_analytics_busy_total", Help: "Questions, exports and streams refused because too many were in flight.",
+		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "revstream_analytics_streams", Help: "Streams that are open.",
 		}),
 	}
 	var errs []error
-	for _, collector := range []prometheus.Collector{m.seconds, m.rowsRead, m.refused} {
+	for _, collector := range []prometheus.Collector{m.seconds, m.rowsRead, m.refused, m.streams} {
 		errs = append(errs, registerer.Register(collector))
 	}
 	if err := errors.Join(errs...); err != nil {

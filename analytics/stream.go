@@ -76,15 +76,20 @@ func (s *Server) openStream(c *fiber.Ctx) (*streamBody, error) {
 	}
 	release, err := s.streams.take(key, s.config)
 	if err != nil {
+		s.metrics.refused.Inc()
 		return nil, err
 	}
+	s.metrics.streams.Inc()
 	presented := presentedKey(c)
 	return &streamBody{
 		server: s, key: key, workspace: workspace, zone: zone, at: from,
-		ended:   c.Context().Done(),
-		valid:   func() bool { return !errors.Is(s.stillValid(presented), control.ErrUnauthenticated) },
-		extend:  c.Context().Conn().SetWriteDeadline,
-		release: sync.OnceFunc(release),
+		ended:  c.Context().Done(),
+		valid:  func() bool { return !errors.Is(s.stillValid(presented), control.ErrUnauthenticated) },
+		extend: c.Context().Conn().SetWriteDeadline,
+		release: sync.OnceFunc(func() {
+			s.metrics.streams.Dec()
+			release()
+		}),
 	}, nil
 }
 

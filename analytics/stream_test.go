@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"revstream/ingest/control"
 	"revstream/ingest/revenue"
 )
@@ -292,8 +294,10 @@ func TestStreamsAreBounded(t *testing.T) {
 			problemOf(t, l.response)
 		}
 	}
-	// The place of a client that went away is free soon, and the key of one that stays is
-	// looked at again.
+	if got := testutil.ToFloat64(f.server.metrics.streams); got != 3 {
+		t.Errorf("%v streams are open, says the metric", got)
+	}
+	// The place of a client that went away is free soon.
 	open[0].close()
 	for deadline := time.Now().Add(streamPatience); ; {
 		l, status := statusOf(readKey)
