@@ -1,8 +1,8 @@
 package analytics
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"reflect"
@@ -52,23 +52,13 @@ func (e *Explanation) units() (sum int64) {
 	return sum
 }
 
-// figuresOf are the members of an answer that are numbers, by name.
+// figuresOf are the numbers of an answer but for its rates, by name.
 func figuresOf(t *testing.T, answer any) map[string]int64 {
 	t.Helper()
-	text, err := json.Marshal(answer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var members map[string]any
-	if err := json.Unmarshal(text, &members); err != nil {
-		t.Fatal(err)
-	}
-	figures := map[string]int64{}
-	for name, value := range members {
-		if number, isNumber := value.(float64); isNumber && !strings.HasSuffix(name, "Rate") && !strings.HasSuffix(name, "ByAmount") {
-			figures[name] = int64(number)
-		}
-	}
+	figures := numbers(t, answer)
+	maps.DeleteFunc(figures, func(name string, _ int64) bool {
+		return strings.HasSuffix(name, "Rate") || strings.HasSuffix(name, "ByAmount")
+	})
 	return figures
 }
 
