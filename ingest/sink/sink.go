@@ -52,6 +52,7 @@ type Sink struct {
 	topic      string
 	opts       []kgo.Opt
 	client     *kgo.Client
+	leave      func() // ends the client
 	admin      *kadm.Client
 	store      Store
 	quarantine Quarantine
@@ -101,11 +102,11 @@ func New(config Config, topic string, opts []kgo.Opt, store Store, quarantine Qu
 // connect opens the client. A client keeps to the first topic of a name that it
 // has seen, so a topic that was made anew needs another client.
 func (s *Sink) connect() error {
-	client, err := kgo.NewClient(s.opts...)
+	client, leave, err := stream.OpenConsumer(s.opts)
 	if err != nil {
 		return fmt.Errorf("create the sink's Kafka client: %w", err)
 	}
-	s.client, s.admin = client, kadm.NewClient(client)
+	s.client, s.leave, s.admin = client, leave, kadm.NewClient(client)
 	return nil
 }
 
@@ -137,7 +138,7 @@ func (s *Sink) Run(ctx context.Context) error {
 
 // join is Run as one member of the group, until the topic is made anew.
 func (s *Sink) join(ctx context.Context) error {
-	defer s.client.CloseAllowingRebalance()
+	defer s.leave()
 	watching, stop := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { s.watchEnds(watching) })

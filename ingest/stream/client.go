@@ -1,11 +1,14 @@
 package stream
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -111,4 +114,33 @@ func ConsumerOpts(cfg Config, log *zap.Logger, reg prometheus.Registerer) ([]kgo
 		kgo.FetchMaxWait(cfg.FetchWait),
 		kgo.HeartbeatInterval(cfg.HeartbeatInterval),
 	), nil
+}
+
+// leaveTimeout bounds the farewell of a consumer. A broker answers one request of a
+// connection at a time, and a member that waits to join, behind one that died, waits on
+// the connection that it would leave by: until the dead one's session ends.
+const leaveTimeout = 5 * time.Second
+
+// OpenConsumer opens a client that is a member of a group. leave ends it, and the
+// membership if that is possible within a few seconds: else the member is missed when
+// its session ends. The error is that of kgo.NewClient.
+func OpenConsumer(opts []kgo.Opt) (client *kgo.Client, leave func(), err error) {
+	// The client joins under its own context, whatever becomes of the group's.
+	alive, end := context.WithCancel(context.Background())
+	client, err = kgo.NewClient(slices.Concat(opts, []kgo.Opt{kgo.WithContext(alive)})...)
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return client, func() {
+		defer end()
+		client.AllowRebalance()
+		bounded, cancel := context.WithTimeout(alive, leaveTimeout)
+		defer cancel()
+		if client.LeaveGroupContext(bounded) != nil {
+			end()
+		}
+		client.CloseAllowingRebalance()
+		client.AllowRebalance() // closing polls once more, which would hold up what still waits to leave
+	}, nil
 }

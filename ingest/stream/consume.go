@@ -44,14 +44,14 @@ func (r DeliveryReader) Read(ctx context.Context, cfg Config, log *zap.Logger, r
 		kgo.SessionTimeout(cfg.SessionTimeout), kgo.HeartbeatInterval(cfg.HeartbeatInterval), kgo.RebalanceTimeout(cfg.RebalanceTimeout),
 	)
 	for pause := r.BackoffMin; ctx.Err() == nil; pause = min(2*pause, r.BackoffMax) {
-		client, err := kgo.NewClient(opts...)
+		client, leave, err := OpenConsumer(opts)
 		if err != nil {
 			return fmt.Errorf("open kafka client deliveries: %w", err)
 		}
 		// A client keeps to the topic that it saw first, so one that was made anew
 		// needs another.
 		stored, err := r.read(ctx, client)
-		client.CloseAllowingRebalance()
+		leave()
 		if stored {
 			pause = r.BackoffMin // what failed before is over
 		}

@@ -54,6 +54,32 @@ func TestAReaderThatWaitsHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// TestAReaderThatCannotLeaveStops has the broker hold a reader's join, as it does behind
+// a member that died, and the connection with it that the reader would leave by.
+func TestAReaderThatCannotLeaveStops(t *testing.T) {
+	t.Parallel()
+	cfg := DefaultConfig()
+	cluster := kafkatest.Fake(t, &cfg, kfake.SeedTopics(2, cfg.DeliveriesTopic))
+	var joins atomic.Int32
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	cluster.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if joins.Add(1) == 2 { // the first only gives the member its name
+			cluster.SleepControl(func() { <-over })
+		}
+		return nil, nil, false
+	})
+	reader := startReader(t, cfg)
+	awaitCount(t, "joins", &joins, 2)
+	reader.leave()
+	select {
+	case <-reader.ended:
+	case <-time.After(4 * leaveTimeout):
+		t.Fatal("the reader does not stop")
+	}
+}
+
 // refusedFetch answers that nobody may read, which is no reason to give up.
 func refusedFetch(request *kmsg.FetchRequest) kmsg.Response {
 	response := request.ResponseKind().(*kmsg.FetchResponse)
