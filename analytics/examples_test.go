@@ -4,15 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"revstream/clickhouse"
 	"revstream/ingest/revenue"
 )
 
@@ -33,18 +36,78 @@ func TestExamples(t *testing.T) {
 			f := newFixture(t)
 			f.write(example.events...)
 			example.ask(f)
-			// The same said twice, and in the opposite order, comes to the same.
-			again := slices.Concat(example.events, example.events)
-			slices.Reverse(again)
+			// The same comes of it said twice, in any order, in several batches, after something
+			// else was said that was wrong, and beside what was never true and taken back.
+			random := rand.New(rand.NewPCG(uint64(len(text)), 1))
 			f = newFixture(t)
-			f.write(again...)
+			f.writeInBatches(random, mistaken(random, example.events))
 			example.ask(f)
 		})
 	}
 }
 
+// mistaken is the same history, told twice by somebody who gets everything wrong at first:
+// each fact has another amount, and beside it is one that never was. All of it is put right at
+// the moment of its first telling, so that it is right as of any moment, too.
+func mistaken(random *rand.Rand, events []revenue.Event) []revenue.Event {
+	told := slices.Concat(events, events)
+	for _, e := range events {
+		wrong := e
+		wrong.Version = e.Version - 1
+		wrong.Amount, wrong.MRR = e.Amount+4321, e.MRR+4321*revenue.MRRScale
+		never := e
+		never.ObjectID += "_never"
+		gone := never
+		gone.Version, gone.Deleted = never.Version+1, true
+		back := e // deleted, and that undone
+		back.Version = e.Version + 2
+		lost := e
+		lost.Version, lost.Deleted = e.Version+1, true
+		told = append(told, wrong, never, gone, lost, back)
+	}
+	random.Shuffle(len(told), func(i, j int) { told[i], told[j] = told[j], told[i] })
+	return told
+}
+
+// writeInBatches stores statements as the sink would that gets them bit by bit: what is
+// missing of what they come to so far, and what is there and should not be taken back.
+func (f *fixture) writeInBatches(random *rand.Rand, events []revenue.Event) {
+	f.t.Helper()
+	said := map[revenue.GroupKey][]revenue.Event{}
+	for begin := 0; begin < len(events); {
+		end := min(len(events), begin+1+random.IntN(len(events)/3+1))
+		var keys []revenue.GroupKey
+		for _, e := range events[begin:end] {
+			said[e.GroupKey()] = append(said[e.GroupKey()], e)
+			if !slices.Contains(keys, e.GroupKey()) {
+				keys = append(keys, e.GroupKey())
+			}
+		}
+		begin = end
+		held, err := f.store.ReadRows(f.t.Context(), keys)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		var rows []clickhouse.Row
+		for _, key := range keys {
+			own := slices.DeleteFunc(slices.Clone(held), func(r revenue.LedgerRow) bool { return r.Workspace != key.Workspace || r.Group != key.Group })
+			missing, foreign := revenue.Difference(revenue.Ledger(said[key]), revenue.HeldOf(own))
+			slice := int32(clickhouse.GroupHash(key) % slicesCount)
+			for _, row := range append(missing, revenue.Retract(own, foreign)...) {
+				f.offset++
+				rows = append(rows, clickhouse.Row{LedgerRow: &row, Position: clickhouse.Position{
+					TopicID: "topic", Slice: slice, Epoch: f.epochs[slice].Epoch, Offset: f.offset}})
+			}
+		}
+		if err := f.store.InsertRows(f.t.Context(), rows); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
 type example struct {
 	events    []revenue.Event
+	rates     []exampleRate
 	questions []question
 }
 
@@ -56,6 +119,9 @@ type question struct {
 	places           []string
 	figures          map[string]map[string]string
 }
+
+// exampleRate is what one unit of a currency is worth in dollars from a day on.
+type exampleRate struct{ day, currency, value string }
 
 func readExample(t *testing.T, text string) (e example) {
 	t.Helper()
@@ -69,6 +135,8 @@ func readExample(t *testing.T, text string) (e example) {
 		case len(e.questions) > 0:
 			q := &e.questions[len(e.questions)-1]
 			q.places, q.figures[fields[0]] = append(q.places, fields[0]), pairs(fields[1:])
+		case len(fields) == 4 && fields[1] == "rate":
+			e.rates = append(e.rates, exampleRate{fields[0], fields[2], fields[3]})
 		case len(fields) >= 3:
 			e.events = append(e.events, exampleEvent(t, fields))
 		default:
@@ -89,19 +157,33 @@ func pairs(fields []string) map[string]string {
 
 func exampleEvent(t *testing.T, fields []string) revenue.Event {
 	t.Helper()
+	currency := pairs(fields)["currency"]
+	if currency == "" {
+		currency = "USD"
+	}
 	amountOf := func(text string) int64 {
-		amount, err := revenue.ParseAmount(text, "USD")
+		amount, err := revenue.ParseAmount(text, currency)
 		if err != nil {
 			t.Fatalf("%v: %v", fields, err)
 		}
 		return amount
 	}
 	when := fields[0] + "T12:00:00Z"
+	if strings.Contains(fields[0], "T") {
+		when = fields[0] + ":00Z"
+	}
+	flow := func(kind revenue.Kind, prefix string) revenue.Event {
+		return refund(prefix+fields[2], fields[2], when, amountOf(fields[3]), func(e *revenue.Event) { e.Kind = kind }, about(t, fields[4:]))
+	}
 	switch fields[1] {
 	case "pays":
 		return charge(fields[2], when, amountOf(fields[3]), about(t, fields[4:]))
 	case "refunds":
-		return refund("refund_of_"+fields[2], fields[2], when, amountOf(fields[3]))
+		return flow(revenue.KindRefund, "refund_of_")
+	case "disputes":
+		return flow(revenue.KindDispute, "dispute_of_")
+	case "wins":
+		return flow(revenue.KindDisputeReversal, "reversal_of_")
 	default:
 		return state(fields[1], when, amountOf(fields[2]), about(t, fields[3:]))
 	}
@@ -114,11 +196,13 @@ func about(t *testing.T, fields []string) func(*revenue.Event) {
 			set, known := map[string]func(){
 				"customer": func() { e.Customer = value }, "plan": func() { e.Plan = value }, "product": func() { e.Product = value },
 				"country": func() { e.Country = value }, "campaign": func() { e.Campaign = value },
-				"claim": func() { e.AttributionType = value }, "interval": func() { e.Interval = value },
+				"currency": func() { e.Currency = value },
+				"claim":    func() { e.AttributionType = value }, "interval": func() { e.Interval = value },
 				"reason": func() { e.Reason = value }, "status": func() { e.Status = revenue.Status(value) },
 				"subscription": func() { recurring(e.Billing, value)(e) },
 				"cancels":      func() { cancelRequested(value + "T12:00:00Z")(e) }, "ends": func() { ends(value + "T12:00:00Z")(e) },
-				"tax": func() { e.Tax, _ = revenue.ParseAmount(value, "USD") }, "fee": func() { e.Fee, _ = revenue.ParseAmount(value, "USD") },
+				"discount": func() { e.Discount, _ = revenue.ParseAmount(value, "USD") },
+				"tax":      func() { e.Tax, _ = revenue.ParseAmount(value, "USD") }, "fee": func() { e.Fee, _ = revenue.ParseAmount(value, "USD") },
 				"tier": func() { e.Metadata = json.RawMessage(`{"tier":"` + value + `"}`) },
 			}[name]
 			if !known {
@@ -127,7 +211,7 @@ func about(t *testing.T, fields []string) func(*revenue.Event) {
 			set()
 		}
 		// What is paid for a subscription is beside it, with its customer.
-		if e.Kind == revenue.KindCharge && e.Subscription != "" {
+		if e.Kind != revenue.KindSubscription && e.Subscription != "" {
 			e.Group = revenue.GroupName("stripe", "", true, e.Customer)
 		}
 	}
@@ -136,6 +220,10 @@ func about(t *testing.T, fields []string) func(*revenue.Event) {
 // ask puts the questions and compares the figures that the example has.
 func (e example) ask(f *fixture) {
 	f.t.Helper()
+	for _, r := range e.rates {
+		f.exec("INSERT INTO %s.fx_rates SELECT '%s', '%s', 'USD', toDecimal128('%s', 18), 'test', toDateTime64('2026-01-01 00:00:00', 6, 'UTC')",
+			f.database, r.day, r.currency, r.value)
+	}
 	for _, q := range e.questions {
 		response := f.ask(q.path, "workspaceSlug=acme&"+q.parameters)
 		body, err := io.ReadAll(response.Body)
@@ -218,5 +306,65 @@ func member(value any, path string) string {
 		return "null"
 	default:
 		return fmt.Sprint(found)
+	}
+}
+
+// Whoever adds a metric, a figure or a profile adds an example of it.
+func TestEveryMetricAndProfileHasAnExample(t *testing.T) {
+	files, err := filepath.Glob("testdata/examples/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths, parameters, figures := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range readExample(t, string(text)).questions {
+			paths[q.path] = true
+			for _, parameter := range strings.Split(q.parameters, "&") {
+				parameters[parameter] = true
+			}
+			for _, named := range q.figures {
+				for name := range named {
+					figures[name[strings.LastIndex(name, ".")+1:]] = true
+				}
+			}
+		}
+	}
+	for _, path := range []string{
+		PathRevenue, PathMetricsMRR, PathMetricsRefunds, PathMetricsRevenue, PathExplain, PathRetention, PathCohorts, PathTrials,
+		PathChurn, PathCommitted, PathTables,
+	} {
+		if !paths[path] {
+			t.Errorf("%s has no example", path)
+		}
+	}
+	for _, profile := range profileNames {
+		if !parameters["profile="+profile] {
+			t.Errorf("the profile %s has no example", profile)
+		}
+	}
+	for _, interval := range intervals {
+		if !parameters["interval="+string(interval)] {
+			t.Errorf("the interval %s has no example", interval)
+		}
+	}
+	for _, answer := range []reflect.Type{
+		reflect.TypeFor[Summary](), reflect.TypeFor[MRRBucket](), reflect.TypeFor[RetentionFigures](), reflect.TypeFor[RevenueFigures](),
+		reflect.TypeFor[RefundFigures](), reflect.TypeFor[TrialBucket](), reflect.TypeFor[CommittedBucket](), reflect.TypeFor[LossFigures](),
+		reflect.TypeFor[CohortPeriod](), reflect.TypeFor[TableRow](),
+	} {
+		for _, field := range reflect.VisibleFields(answer) {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			kind := field.Type
+			if kind.Kind() == reflect.Pointer {
+				kind = kind.Elem()
+			}
+			if kind.Kind() == reflect.Int64 && !figures[name] {
+				t.Errorf("%s of %s has no example", name, answer.Name())
+			}
+		}
 	}
 }
