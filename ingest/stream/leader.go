@@ -23,20 +23,24 @@ type Leader struct {
 // The error is of the configuration.
 func (l Leader) Run(ctx context.Context, cfg Config, log *zap.Logger, reg prometheus.Registerer, work func(context.Context)) error {
 	term := &term{ctx: ctx, work: work, log: log}
-	client, err := newClient(cfg, "leader-"+l.Group, log, reg,
+	opts, err := clientOpts(cfg, "leader-"+l.Group, log, reg)
+	if err != nil {
+		return fmt.Errorf("run as leader of %s: %w", l.Group, err)
+	}
+	client, leave, err := OpenConsumer(append(opts,
 		kgo.ConsumerGroup(l.Group), kgo.ConsumeTopics(l.Topic), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
 		kgo.SessionTimeout(cfg.SessionTimeout), kgo.HeartbeatInterval(cfg.HeartbeatInterval), kgo.RebalanceTimeout(cfg.RebalanceTimeout),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, given map[string][]int32) { term.begin(given[l.Topic]) }),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, taken map[string][]int32) { term.end(taken[l.Topic]) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, taken map[string][]int32) { term.end(taken[l.Topic]) }),
-	)
+	))
 	if err != nil {
 		return fmt.Errorf("run as leader of %s: %w", l.Group, err)
 	}
 	client.PauseFetchTopics(l.Topic) // who has the partition is all that matters
 	<-ctx.Done()
-	client.Close()
+	leave()
 	term.end([]int32{0})
 	return nil
 }
