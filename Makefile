@@ -25,6 +25,7 @@ MUTANTS      ?=
 ROUNDS       ?= 200
 SEED         ?=
 KAFKA_ROUNDS ?= 16
+SHARD_ROUNDS ?= 12
 KAFKA_EVENTS ?= 4000
 
 CACHE  := $(CURDIR)/.cache
@@ -79,9 +80,10 @@ test-kafka: $(ENGINE) $(KAFKA)/verified ## Run what talks to Kafka on Apache Kaf
 	@echo "$$(grep -c ': on the Kafka at ' $(CACHE)/test-kafka.log) tests had topics on Apache Kafka"
 
 .PHONY: test-cluster
-test-cluster: $(ENGINE) ## Run what concerns shards of ClickHouse, on real engines, with one of them down or hanging (make test has it, too)
+test-cluster: $(ENGINE) ## Run what concerns shards of ClickHouse, and break shards and sinks under traffic (SHARD_ROUNDS=n)
 	@mkdir -p $(CACHE)
-	go test -v -count=1 -timeout 10m -run 'Shard' ./clickhouse/... ./ingest/sink ./analytics ./cmd/revstream 2>&1 \
+	{ go test -v -count=1 -timeout 10m -run 'Shard' ./clickhouse/... ./ingest/sink ./analytics && \
+	  go test -v -count=1 -timeout 30m -tags cluster -run 'Shard' ./cmd/revstream -shard-rounds $(SHARD_ROUNDS); } 2>&1 \
 		| tee $(CACHE)/test-cluster.log | awk '/^ *--- |_test.go:|^ok|^FAIL|^panic/ { print; fflush() }'
 	@if grep -E '^ *--- SKIP' $(CACHE)/test-cluster.log; then echo 'These tests were skipped, and no test may be.' >&2; exit 1; fi
 

@@ -18,13 +18,19 @@ import (
 	"testing"
 	"time"
 
+	"revstream/clickhouse/embedded"
 	"revstream/ingest/stream/kafkatest"
 )
 
 // binary is the program under test, built once by TestMain.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == embedded.ChildCommand { // an engine that a test has started by itself
+		os.Exit(embedded.ChildMain(os.Args[2:]))
+	}
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) int {
 	folder, err := os.MkdirTemp("", "revstream-e2e-")

@@ -90,12 +90,13 @@ func (p *process) startArchive(quarantine sink.Quarantine, failed chan<- error) 
 // startSinkOf starts the sink of one shard, counted from 0.
 func (p *process) startSinkOf(shard int, quarantine sink.Quarantine, failed chan<- error) error {
 	name, shards := ofShard("sink", shard, p.store), len(p.store.Shards())
-	log, registerer := p.log.Named("sink"), prometheus.Registerer(p.registry)
+	client, log, registerer := "sink", p.log.Named("sink"), prometheus.Registerer(p.registry)
 	if shards > 1 {
 		number := strconv.Itoa(shard + 1)
+		client += "-" + number // told apart as all clients are: metrics of one name have the same labels
 		log, registerer = log.With(zap.String("shard", number)), prometheus.WrapRegistererWith(prometheus.Labels{"shard": number}, registerer)
 	}
-	opts, err := stream.ConsumerOpts(p.config.Kafka, log, registerer)
+	opts, err := stream.ConsumerOpts(p.config.Kafka, client, log, p.registry)
 	if err != nil {
 		return fmt.Errorf("preparing the sink's consumer: %w", err)
 	}

@@ -206,7 +206,7 @@ func TestLogIsGone(t *testing.T) {
 	if _, err := admin.DeleteRecords(t.Context(), ends.Offsets()); err != nil {
 		t.Fatal(err)
 	}
-	opts, err := stream.ConsumerOpts(r.config, r.log, prometheus.NewRegistry())
+	opts, err := stream.ConsumerOpts(r.config, "sink", r.log, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func TestHoursWithoutTheStore(t *testing.T) {
 func (w *world) sinkBeside(t *testing.T, registry *prometheus.Registry) (way *host, stop func()) {
 	way = newHost(nil)
 	seen := &hosted{store: w.store, letters: w.letters.quarantine, host: way, random: rand.New(rand.NewPCG(1, 0))}
-	opts, err := stream.ConsumerOpts(w.config, zap.NewNop(), nil)
+	opts, err := stream.ConsumerOpts(w.config, "sink", zap.NewNop(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func (b *bench) sink(t *testing.T) *Sink {
 func (b *bench) sinkOf(t *testing.T, config Config) *Sink {
 	t.Helper()
 	log := zaptest.NewLogger(t)
-	opts, err := stream.ConsumerOpts(b.config, log, nil)
+	opts, err := stream.ConsumerOpts(b.config, "sink", log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func (r *rig) start(t testing.TB, config Config) (stop func()) {
 
 func (r *rig) startWith(t testing.TB, config Config, store Store) (stop func()) {
 	t.Helper()
-	opts, err := stream.ConsumerOpts(r.config, r.log, prometheus.NewRegistry())
+	opts, err := stream.ConsumerOpts(r.config, "sink", r.log, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -207,7 +207,7 @@ func (w *world) lives(t *testing.T, random *rand.Rand, closed <-chan struct{}) {
 		h := newHost(w.network.DialContext)
 		seen := &hosted{store: w.store, letters: w.letters.quarantine, host: h, pauses: w.plan.pauses,
 			random: rand.New(rand.NewPCG(random.Uint64(), 0))}
-		opts, err := stream.ConsumerOpts(w.config, zap.NewNop(), nil)
+		opts, err := stream.ConsumerOpts(w.config, "sink", zap.NewNop(), nil)
 		if err != nil {
 			t.Error(err)
 			return

@@ -88,14 +88,14 @@ func newClient(cfg Config, name string, log *zap.Logger, reg prometheus.Register
 	return client, nil
 }
 
-// ConsumerOpts are the options of the sink's client but for its group and topic: how to
+// ConsumerOpts are the options of a sink's client but for its group and topic: how to
 // reach Kafka, fetch limits, and the rules that make manual commits safe. Nothing is committed by itself, a rebalance waits for
 // AllowRebalance, a partition without a commit starts at the beginning, which
 // costs work and never money, and an offset that Kafka no longer has, or not yet,
 // is an error and never a reset. The error of ConsumerOpts is about certificate
 // files.
-func ConsumerOpts(cfg Config, log *zap.Logger, reg prometheus.Registerer) ([]kgo.Opt, error) {
-	opts, err := clientOpts(cfg, "sink", log, reg)
+func ConsumerOpts(cfg Config, name string, log *zap.Logger, reg prometheus.Registerer) ([]kgo.Opt, error) {
+	opts, err := clientOpts(cfg, name, log, reg)
 	if err != nil {
 		return nil, err
 	}

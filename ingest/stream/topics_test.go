@@ -155,7 +155,7 @@ func TestConsumerOpts(t *testing.T) {
 	if err := producer(t, cfg).Publish(within(t), e); err != nil {
 		t.Fatal(err)
 	}
-	opts, err := ConsumerOpts(cfg, zap.NewNop(), nil)
+	opts, err := ConsumerOpts(cfg, "sink", zap.NewNop(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
