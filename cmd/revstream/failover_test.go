@@ -300,6 +300,8 @@ func (f *failover) counted(sum paid) (records int64) {
 	f.awaitSummary(f.client, revenueSummary{
 		Currency: "USD", GrossRevenueCents: sum.cents, NetRevenueCents: sum.cents, PurchaseCount: sum.count, PositiveChargeCount: sum.count,
 	})
+	// An insert reaches one rollup after the other, and is committed when it has.
+	records = f.checkStored()
 	for _, statement := range []string{
 		"SELECT sum(sign), sum(sign * amount) FROM revstream.ledger",
 		"SELECT sum(entries), sum(amount) FROM revstream.revenue_hourly",
@@ -309,7 +311,7 @@ func (f *failover) counted(sum paid) (records int64) {
 			f.t.Errorf("%s: %s, want %d and %d", statement, got, sum.count, sum.cents)
 		}
 	}
-	return f.checkStored()
+	return records
 }
 
 // TestBrokersFail lets one mishap after the other happen while charges are sent, and
