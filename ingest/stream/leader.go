@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,7 +60,7 @@ type term struct {
 func (t *term) begin(partitions []int32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !holdsFirst(partitions) || t.stop != nil {
+	if !slices.Contains(partitions, 0) || t.stop != nil {
 		return
 	}
 	ctx, stop := context.WithCancel(t.ctx)
@@ -76,20 +77,11 @@ func (t *term) begin(partitions []int32) {
 func (t *term) end(partitions []int32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !holdsFirst(partitions) || t.stop == nil {
+	if !slices.Contains(partitions, 0) || t.stop == nil {
 		return
 	}
 	t.stop()
 	<-t.done
 	t.stop = nil
 	t.log.Info("leads no more")
-}
-
-func holdsFirst(partitions []int32) bool {
-	for _, partition := range partitions {
-		if partition == 0 {
-			return true
-		}
-	}
-	return false
 }
