@@ -75,6 +75,7 @@ var (
 	errSurvived = errors.New("the mutant survived")
 	errSource   = errors.New("the source has changed: the mutant must be updated")
 	errSick     = errors.New("the tests fail without any mutant")
+	errTimeout  = errors.New("the tests took too long to tell")
 )
 
 // mutate returns the source with the edits made.
@@ -176,8 +177,11 @@ func (l laboratory) test(ctx context.Context, m mutant) verdict {
 	}
 	defer func() { _ = os.Remove(binary) }()
 	if !m.by.simulated {
-		if failed, _ := l.execute(ctx, m.by, binary, 0, 0); !failed {
+		switch failed, output := l.execute(ctx, m.by, binary, 0, 0); {
+		case !failed:
 			v.err = errSurvived
+		case bytes.Contains(output, []byte("panic: test timed out")):
+			v.err = errTimeout // on a busy machine the tests do so without a mutant
 		}
 		return v
 	}

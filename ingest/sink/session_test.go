@@ -256,6 +256,47 @@ func TestRecordsGoneFromKafkaStopTheSink(t *testing.T) {
 	}
 }
 
+// A log that ends before what is stored of it has lost what it had acknowledged, and
+// gives its offsets out again: the sink reads what there is from the beginning.
+func TestALogThatWasCutIsReadAgain(t *testing.T) {
+	b := newBench(t)
+	b.publish(t, 0, 10)
+	if err := b.run(t, 10); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := b.store.TakeOver(t.Context(), topicIDOf(b), []int32{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for offset := range int64(20) { // ten that Kafka does not have any more
+		event := payment(int(offset) + 100)
+		statement := clickhouse.Statement{Event: &event,
+			Position: clickhouse.Position{Slice: 0, Epoch: taken[0].Epoch, Offset: offset, TopicID: topicIDOf(b)}}
+		if err := b.store.InsertStatements(t.Context(), []clickhouse.Statement{statement}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.commit(t, 20)
+	if err := b.run(t, 10); err != nil || b.committed() != 10 {
+		t.Errorf("of a log of 10 records, 20 of which were stored, %d are committed: %v", b.committed(), err)
+	}
+}
+
+// commit moves the group's offset while nobody is a member.
+func (b *bench) commit(t *testing.T, offset int64) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.config.Brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var offsets kadm.Offsets
+	offsets.AddOffset(b.config.EventsTopic, 0, offset, -1)
+	if err := kadm.NewClient(client).CommitAllOffsets(t.Context(), DefaultConfig().Group, offsets); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func topicIDOf(b *bench) string {
 	return stream.TopicIDText(b.cluster.TopicInfo(b.config.EventsTopic).TopicID)
 }
