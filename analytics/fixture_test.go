@@ -145,7 +145,7 @@ func newApp(t testing.TB, store *clickhouse.Store, change ...func(*Config)) (*Se
 		apply(&config)
 	}
 	server, err := New(config, Dependencies{
-		Store: store, Directory: keyring{}, Registerer: prometheus.NewRegistry(),
+		Store: store, Directory: keyring{}, Slices: slicesCount, Registerer: prometheus.NewRegistry(),
 		Log: zaptest.NewLogger(t, zaptest.Level(zapWarn)), Now: func() time.Time { return testNow },
 	})
 	if err != nil {

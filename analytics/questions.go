@@ -182,6 +182,7 @@ func orderBy(by Sort, descending bool) string {
 // common, and what they cost together.
 type reading struct {
 	store     *clickhouse.Store
+	slices    int
 	questions *questions
 	workspace string
 	Filter
@@ -325,11 +326,11 @@ func (c cuts) bind() []clickhouse.Named {
 }
 
 // completeThrough is the instant before which everything accepted is in the
-// answers that are read after it; the zero time if nothing has been stored.
+// answers that are read after it; the zero time while a slice has not said how far it is.
 func (r *reading) completeThrough(ctx context.Context) (time.Time, error) {
 	rows, err := ask[struct {
 		At time.Time `ch:"complete_through"`
-	}](ctx, r, "progress", r.questions.progress)
+	}](ctx, r, "progress", r.questions.progress, clickhouse.Named{Name: "slices", Value: r.slices})
 	if err != nil || len(rows) == 0 {
 		return time.Time{}, err
 	}

@@ -34,8 +34,10 @@ type Directory interface {
 // Dependencies are what a Server works with. Now is time.Now unless a test needs
 // another clock.
 type Dependencies struct {
-	Store      *clickhouse.Store
-	Directory  Directory
+	Store     *clickhouse.Store
+	Directory Directory
+	// Slices is how many slices have to say how far they are: kafka.partitions.
+	Slices     int
 	Registerer prometheus.Registerer
 	Log        *zap.Logger
 	Now        func() time.Time
@@ -45,6 +47,7 @@ type Dependencies struct {
 type Server struct {
 	config    Config
 	store     *clickhouse.Store
+	slices    int
 	directory Directory
 	log       *zap.Logger
 	metrics   *metrics
@@ -81,7 +84,7 @@ func New(config Config, dependencies Dependencies) (*Server, error) {
 		now = time.Now
 	}
 	return &Server{
-		config: config, store: dependencies.Store, directory: dependencies.Directory, log: dependencies.Log,
+		config: config, store: dependencies.Store, slices: dependencies.Slices, directory: dependencies.Directory, log: dependencies.Log,
 		metrics: metrics, now: now, questions: questions, figures: newFigures(),
 		limits: limits, inFlight: make(chan struct{}, config.RequestsInFlightMax),
 		exporting: make(chan struct{}, config.ExportsInFlightMax),

@@ -265,6 +265,14 @@ func TestCompleteThrough(t *testing.T) {
 	f.exec(`INSERT INTO %s.progress SELECT 0, 1, 10, toDateTime64('2026-06-01 10:00:00.123456', 6, 'UTC'), now64(6)`, f.database)
 	f.exec(`INSERT INTO %s.progress SELECT 1, 1, 10, toDateTime64('2026-05-01 10:00:00', 6, 'UTC'), now64(6)`, f.database)
 	f.exec(`INSERT INTO %s.progress SELECT 1, 1, 11, toDateTime64('2026-07-01 10:00:00', 6, 'UTC'), now64(6) + 1`, f.database)
+	f.exec(`INSERT INTO %s.progress SELECT 2, 1, 10, toDateTime64('2026-08-01 10:00:00', 6, 'UTC'), now64(6)`, f.database)
+	if got := f.ask(PathRevenue, "workspaceSlug=acme").Header.Get(HeaderCompleteThrough); got != "" {
+		t.Errorf("while a slice has said nothing: %q", got)
+	}
+	f.exec(`INSERT INTO %s.progress SELECT 3, 1, 10, toDateTime64('2026-08-01 10:00:00', 6, 'UTC'), now64(6)`, f.database)
+	// What a writer that was taken over says later does not count.
+	f.exec(`INSERT INTO %s.progress SELECT 3, 0, 10, toDateTime64('2026-04-01 10:00:00', 6, 'UTC'), now64(6) + 1`, f.database)
+	f.exec("OPTIMIZE TABLE %s.progress FINAL", f.database)
 	response := f.ask(PathRevenue, "workspaceSlug=acme")
 	if got := response.Header.Get(HeaderCompleteThrough); got != "2026-06-01T10:00:00.123456Z" {
 		t.Errorf("complete through %q", got)

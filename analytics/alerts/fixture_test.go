@@ -109,7 +109,7 @@ func (h *house) openDirectory() {
 func (h *house) restart() {
 	h.t.Helper()
 	figures, err := analytics.New(analytics.DefaultConfig(), analytics.Dependencies{
-		Store: h.store.Answers(), Registerer: prometheus.NewRegistry(), Log: zap.NewNop()})
+		Store: h.store.Answers(), Slices: slices4, Registerer: prometheus.NewRegistry(), Log: zap.NewNop()})
 	if err != nil {
 		h.t.Fatal(err)
 	}

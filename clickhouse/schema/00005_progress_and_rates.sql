@@ -1,6 +1,7 @@
 -- How far each slice has come. Everything accepted before the least
 -- complete_through of all slices is in the answers. Only a hint: what is lost
--- of it makes answers look older than they are.
+-- of it makes answers look older than they are. Of a slice the row of the highest
+-- epoch stays, and of that the last: a writer that was taken over may still write.
 CREATE TABLE IF NOT EXISTS progress
 (
     slice            UInt16,
@@ -9,7 +10,7 @@ CREATE TABLE IF NOT EXISTS progress
     complete_through DateTime64(6, 'UTC'),
     written_at       DateTime64(6, 'UTC')
 )
-ENGINE = {{.Engine "progress" "ReplacingMergeTree" "written_at"}}
+ENGINE = {{.Engine "progress" "ReplacingMergeTree" "epoch"}}
 ORDER BY slice;
 
 -- One unit of base is worth rate units of quote on that day, as was known from

@@ -36,7 +36,7 @@ func queryCommand() *cobra.Command {
 // startQuery mounts the query API.
 func (p *process) startQuery() error {
 	server, err := analytics.New(p.config.Query, analytics.Dependencies{
-		Store: p.store.Answers(), Directory: p.directory, Registerer: p.registry, Log: p.log.Named("query"),
+		Store: p.store.Answers(), Directory: p.directory, Slices: int(p.config.Kafka.Partitions), Registerer: p.registry, Log: p.log.Named("query"),
 	})
 	if err != nil {
 		return fmt.Errorf("preparing the query API: %w", err)
