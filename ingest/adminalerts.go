@@ -146,19 +146,8 @@ func (s *Server) rotateAlert(ctx context.Context, r adminRequest) (answer, error
 	if _, err := s.alertOf(r); err != nil {
 		return answer{}, err
 	}
-	var body struct {
-		Secret  connectors.Value `json:"secret"`
-		DropOld connectors.Value `json:"drop_old"`
-	}
-	f, err := readAdminBody(r, &body)
+	given, dropOld, err := readRotation(r)
 	if err != nil {
-		return answer{}, err
-	}
-	given, dropOld := f.Text("secret", body.Secret), f.Flag("drop_old", body.DropOld)
-	if dropOld && given != "" {
-		f.Invalid("drop_old", "cannot be true beside a new secret, which the old one is kept for")
-	}
-	if err := f.Err(); err != nil {
 		return answer{}, err
 	}
 	if dropOld {

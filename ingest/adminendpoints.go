@@ -172,6 +172,24 @@ func (s *Server) updateEndpoint(ctx context.Context, r adminRequest) (answer, er
 	return jsonAnswer(http.StatusOK, shown(endpoint)), nil
 }
 
+// readRotation is what a rotation asks for: a secret of the caller's own, none for one
+// that is made up, or that the older ones are dropped.
+func readRotation(r adminRequest) (secret string, dropOld bool, err error) {
+	var body struct {
+		Secret  connectors.Value `json:"secret"`
+		DropOld connectors.Value `json:"drop_old"`
+	}
+	f, err := readAdminBody(r, &body)
+	if err != nil {
+		return "", false, err
+	}
+	secret, dropOld = f.Text("secret", body.Secret), f.Flag("drop_old", body.DropOld)
+	if dropOld && secret != "" {
+		f.Invalid("drop_old", "cannot be true beside a new secret, which the old one is kept for")
+	}
+	return secret, dropOld, f.Err()
+}
+
 // rotateEndpoint gives an endpoint a new secret, of which the newest of the old
 // ones stays good; or, with drop_old, leaves it with the newest alone.
 func (s *Server) rotateEndpoint(ctx context.Context, r adminRequest) (answer, error) {
@@ -179,19 +197,8 @@ func (s *Server) rotateEndpoint(ctx context.Context, r adminRequest) (answer, er
 	if err != nil {
 		return answer{}, err
 	}
-	var body struct {
-		Secret  connectors.Value `json:"secret"`
-		DropOld connectors.Value `json:"drop_old"`
-	}
-	f, err := readAdminBody(r, &body)
+	given, dropOld, err := readRotation(r)
 	if err != nil {
-		return answer{}, err
-	}
-	given, dropOld := f.Text("secret", body.Secret), f.Flag("drop_old", body.DropOld)
-	if dropOld && given != "" {
-		f.Invalid("drop_old", "cannot be true beside a new secret, which the old one is kept for")
-	}
-	if err := f.Err(); err != nil {
 		return answer{}, err
 	}
 	if dropOld {
