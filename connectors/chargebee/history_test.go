@@ -167,17 +167,7 @@ func TestYearsBefore(t *testing.T) {
 		all := connectortest.Load(t, ".")
 		scenario := all[slices.IndexFunc(all, func(s connectortest.Scenario) bool { return s.Name == name })]
 		past := pastOf(t, scenario, connectortest.ReceivedAt)
-		presumed := map[revenue.Status]string{}
-		for _, events := range connectortest.ReadPast(t, connector, past, func(s connectors.Stream) bool { return s.Name == "subscriptions" }, nil) {
-			for _, e := range events {
-				if strings.Contains(string(e.Metadata), connectors.Estimated) {
-					presumed[e.Status] = e.OccurredAt.Format(time.RFC3339)
-					if e.MRR == 0 || e.Version != 0 || e.EndsAt != nil {
-						t.Errorf("%s: presumed %+v", name, e)
-					}
-				}
-			}
-		}
+		presumed := connectortest.Presumed(t, connectortest.ReadPast(t, connector, past, func(s connectors.Stream) bool { return s.Name == "subscriptions" }, nil))
 		if fmt.Sprint(presumed) != fmt.Sprint(want) {
 			t.Errorf("%s: presumed %v, want %v", name, presumed, want)
 		}

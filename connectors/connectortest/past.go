@@ -5,6 +5,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +65,24 @@ func ReadPast(t testing.TB, connector connectors.Connector, past connectors.Past
 		}
 	}
 	return statements
+}
+
+// Presumed is when each state of a subscription is presumed to have begun, RFC 3339, by
+// the statements that are marked as estimated. Such a one states worth, takes precedence
+// over nothing, and leaves its end to what follows.
+func Presumed(t testing.TB, batches [][]revenue.Event) map[revenue.Status]string {
+	t.Helper()
+	presumed := map[revenue.Status]string{}
+	for _, e := range slices.Concat(batches...) {
+		if !strings.Contains(string(e.Metadata), connectors.Estimated) {
+			continue
+		}
+		presumed[e.Status] = e.OccurredAt.Format(time.RFC3339)
+		if e.MRR == 0 || e.Version != 0 || e.EndsAt != nil {
+			t.Errorf("presumed %+v", e)
+		}
+	}
+	return presumed
 }
 
 // Lost lets any of the deliveries be lost and the past be read after, and holds what that

@@ -87,17 +87,7 @@ func TestYearsBefore(t *testing.T) {
 	} {
 		all := connectortest.Load(t, ".")
 		scenario := all[slices.IndexFunc(all, func(s connectortest.Scenario) bool { return s.Name == name })]
-		presumed := map[revenue.Status]string{}
-		for _, events := range connectortest.ReadPast(t, connector, pastOf(t, scenario, connectortest.ReceivedAt), every, nil) {
-			for _, e := range events {
-				if strings.Contains(string(e.Metadata), connectors.Estimated) {
-					presumed[e.Status] = e.OccurredAt.Format(time.RFC3339)
-					if e.MRR == 0 || e.Version != 0 || e.EndsAt != nil {
-						t.Errorf("%s: presumed %+v", name, e)
-					}
-				}
-			}
-		}
+		presumed := connectortest.Presumed(t, connectortest.ReadPast(t, connector, pastOf(t, scenario, connectortest.ReceivedAt), every, nil))
 		if fmt.Sprint(presumed) != fmt.Sprint(want) {
 			t.Errorf("%s: presumed %v, want %v", name, presumed, want)
 		}
