@@ -13,8 +13,8 @@ import (
 	"revstream/ingest/stream"
 )
 
-// gather polls until the batch is full or due. Its error says that records, or the
-// topic, are lost; the batch may be empty, but is never nil.
+// gather polls until the batch is full or due. Its error says that the topic was made
+// anew; the batch may be empty, but is never nil.
 func (s *Sink) gather(ctx context.Context) (*batch, error) {
 	b := newBatch(int(s.recordsMax.Load()), s.config.RecordBytesMax)
 	deadline := time.Now().Add(s.config.BatchWaitMax)
