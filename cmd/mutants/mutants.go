@@ -81,7 +81,7 @@ var mutants = []mutant{
 	{"a log that begins later than the store ends is lost", sinkSession, []edit{{
 		"session.rewindTo = taken.NextOffset // what lies between was never stored\n", ""}}, tests("./ingest/sink", "TestRecordsGoneFromKafkaStopTheSink")},
 	{"a restored store is read from where it has rows", sinkSession, []edit{{
-		"session.rewindTo = min(from, taken.NextOffset)", "session.rewindTo = max(from, taken.NextOffset)"}}, simulation},
+		"session.rewindTo = min(from, taken.NextOffset)", "session.rewindTo = max(from, taken.NextOffset)"}}, tests("./ingest/sink", "TestATornBackupIsReadAgain")},
 	{"the group's offset goes back before anything is stored", sinkCommit, []edit{{
 		"if again.committed.Load() <= again.rewindTo {", "if true {"}}, simulation},
 	{"what was read of an old topic is not the new one's", sinkSession, []edit{{
