@@ -1,11 +1,8 @@
 package chargebee
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -16,120 +13,11 @@ import (
 	"revstream/ingest/revenue"
 )
 
-// kindsListed are the kinds that the site of the tests has lists of.
-var kindsListed = []string{"event", "transaction", "subscription", "invoice", "customer"}
-
-func rendered(o map[string]any) float64 {
-	return cmp.Or(connectortest.Number(o["resource_version"]), connectortest.Number(o["updated_at"]))
-}
-
-// complete puts into an object what its API says of it and its event says beside it.
-func complete(o map[string]any, kind string, event, content map[string]any) map[string]any {
-	imply := func(member string, value any) {
-		if o[member] == nil {
-			o[member] = value
-		}
-	}
-	imply("object", kind)
-	if kind == "customer" || kind == "event" {
-		return o
-	}
-	imply("updated_at", event["occurred_at"])
-	if customer, shown := content["customer"].(map[string]any); shown {
-		imply("customer_id", customer["id"])
-	}
-	if invoice, shown := content["invoice"].(map[string]any); shown && kind == "transaction" && o["type"] == "payment" {
-		imply("linked_invoices", []any{map[string]any{"invoice_id": invoice["id"]}})
-	}
-	return o
-}
-
-// newSite is a site that has the events of a scenario, and the objects as its last event
-// about each shows them, in pages of two.
-func newSite(t *testing.T, scenario connectortest.Scenario) *connectortest.API {
-	t.Helper()
-	lists := map[string]*connectortest.Renderings{}
-	for _, kind := range kindsListed {
-		lists[kind] = &connectortest.Renderings{}
-	}
-	for _, event := range scenario.Bodies(t) {
-		*lists["event"] = append(*lists["event"], event)
-		content := event["content"].(map[string]any)
-		for _, kind := range kindsListed {
-			o, shown := content[kind].(map[string]any)
-			if !shown {
-				continue
-			}
-			o = complete(maps.Clone(o), kind, event, content)
-			lists[kind].Show(o, func(a, b map[string]any) bool { return rendered(a) < rendered(b) })
-		}
-	}
-	return &connectortest.API{
-		Cursor: "offset", PageSize: 2,
-		Authorised: func(r *http.Request) bool {
-			user, password, basic := r.BasicAuth()
-			return basic && user == "site_key" && password == ""
-		},
-		Render: func(page []map[string]any, next string) any {
-			answer := map[string]any{"list": []any{}}
-			for _, o := range page {
-				kind := fmt.Sprint(o["object"])
-				answer["list"] = append(answer["list"].([]any), map[string]any{kind: o})
-			}
-			if next != "" {
-				answer["next_offset"] = next
-			}
-			return answer
-		},
-		Find: func(r *http.Request) ([]map[string]any, bool) {
-			kind := strings.TrimSuffix(r.URL.Path[1:], "s")
-			list := lists[kind]
-			if list == nil {
-				return nil, false
-			}
-			return find(t, r, *list), true
-		},
-	}
-}
-
-// find chooses as the API does, by time or by ids, oldest first.
-func find(t *testing.T, r *http.Request, list []map[string]any) []map[string]any {
-	query := r.URL.Query()
-	found := slices.DeleteFunc(slices.Clone(list), func(o map[string]any) bool {
-		return o["deleted"] == true && query.Get("include_deleted") != "true"
-	})
-	for name, values := range query {
-		member, operator, _ := strings.Cut(strings.TrimSuffix(name, "]"), "[")
-		switch operator {
-		case "between":
-			var bounds [2]float64
-			if err := json.Unmarshal([]byte(values[0]), &bounds); err != nil {
-				t.Errorf("%s=%s: %v", name, values[0], err)
-			}
-			found = slices.DeleteFunc(found, func(o map[string]any) bool {
-				at := connectortest.Number(o[member])
-				return at <= bounds[0] || at >= bounds[1] // the narrower of what it may mean
-			})
-		case "in":
-			var wanted []string
-			if err := json.Unmarshal([]byte(values[0]), &wanted); err != nil || len(wanted) == 0 {
-				t.Errorf("%s=%s: %v", name, values[0], err)
-			}
-			found = slices.DeleteFunc(found, func(o map[string]any) bool { return !slices.Contains(wanted, fmt.Sprint(o[member])) })
-		case "asc":
-			slices.SortStableFunc(found, func(a, b map[string]any) int {
-				return cmp.Compare(connectortest.Number(a[values[0]]), connectortest.Number(b[values[0]]))
-			})
-		}
-	}
-	return found
-}
-
 func pastOf(t *testing.T, scenario connectortest.Scenario, heard time.Time) connectors.Past {
 	t.Helper()
-	settings := map[string]string{keySetting: "site_key"}
+	settings := map[string]string{keySetting: connectortest.ChargebeeKey}
 	maps.Copy(settings, scenario.Settings)
-	return connectortest.Past(t, New(), newSite(t, scenario), settings, !scenario.Test, heard)
+	return connectortest.Past(t, New(), connectortest.ChargebeeAPI(t, scenario.Bodies(t), 2), settings, !scenario.Test, heard)
 }
 
 func isEvents(stream connectors.Stream) bool { return stream.KeptFor > 0 }

@@ -55,7 +55,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if after := r.URL.Query().Get(a.Cursor); after != "" {
-		at := slices.IndexFunc(found, func(o map[string]any) bool { return o["id"] == after })
+		at := slices.IndexFunc(found, func(o map[string]any) bool { return idOf(o) == after })
 		if at < 0 {
 			http.Error(w, "no such cursor", http.StatusBadRequest)
 			return
@@ -64,9 +64,17 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	page, next := append([]map[string]any{}, found[:min(a.PageSize, len(found))]...), ""
 	if len(found) > len(page) {
-		next = fmt.Sprint(page[len(page)-1]["id"])
+		next = idOf(page[len(page)-1])
 	}
 	_ = json.NewEncoder(w).Encode(a.Render(page, next)) // whoever asked may have gone
+}
+
+// idOf is the id of an object, or of an event where that has a name of its own.
+func idOf(o map[string]any) string {
+	if id, given := o["id"]; given {
+		return fmt.Sprint(id)
+	}
+	return fmt.Sprint(o["event_id"])
 }
 
 // Bodies are the JSON bodies of a scenario's deliveries, with numbers as they are written.

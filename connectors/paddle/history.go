@@ -4,21 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"revstream/connectors"
 	"revstream/ingest/revenue"
 )
 
-// history reads transactions, adjustments and subscriptions as they are now, which is
+// eventsKeptFor is how far back Paddle shows events; see
+// developer.paddle.com/api-reference/events/list-events.
+const eventsKeptFor = 90 * 24 * time.Hour
+
+// history reads events first, because they are what deliveries are and say it best; then
+// transactions, adjustments and subscriptions of the time before as they are now, which is
 // how the last delivery about each would show them; so they are the same facts. What
 // counts is when they changed, so that what happened lately to an old object is found
 // as well. See developer.paddle.com/api-reference/about/pagination.
 func history() *connectors.History {
 	return &connectors.History{
 		Streams: []connectors.Stream{
+			{Name: "events", KeptFor: eventsKeptFor, Whole: true, Page: events},
 			{Name: "transactions", Page: func(ctx context.Context, past connectors.Past, window connectors.Window, cursor string) (connectors.Page, error) {
 				return page(ctx, past, window, "/transactions", changedWithin(window), cursor, (*event).transaction)
 			}},
@@ -33,6 +42,31 @@ func history() *connectors.History {
 		Totals: totals,
 	}
 }
+
+// events reads a page of the events, newest first, which cannot be asked for by time: they
+// are read back to the window's beginning.
+func events(ctx context.Context, past connectors.Past, window connectors.Window, cursor string) (connectors.Page, error) {
+	types := url.Values{"event_type": {strings.Join(slices.Sorted(maps.Keys(readers)), ",")}}
+	envelopes, next, err := list(ctx, past, "/events", types, cursor)
+	if err != nil {
+		return connectors.Page{}, err
+	}
+	found := connectors.Page{Next: next}
+	for _, envelope := range envelopes {
+		item := readEvent(&past.Delivery, envelope)
+		if item.At.IsZero() || window.Contains(item.At) {
+			found.Items = append(found.Items, item)
+		}
+		// They are in the order of their ids, which is that of time but for a moment.
+		if !item.At.IsZero() && item.At.Before(window.From.Add(-eventsAskew)) {
+			found.Next = ""
+		}
+	}
+	return found, nil
+}
+
+// eventsAskew is how far the order of events' ids may be from that of their times.
+const eventsAskew = time.Hour
 
 // changedWithin asks for transactions that changed within a window.
 func changedWithin(window connectors.Window) url.Values {
@@ -68,8 +102,9 @@ func changedAt(o connectors.Object) (at time.Time, known bool) {
 	return connectors.Happened(o, "created_at")
 }
 
-// pageSize is the most that Paddle puts on a page of transactions.
-const pageSize = "30"
+// pageSize is the most that Paddle puts on any page; where it puts fewer, it does so
+// whatever is asked for.
+const pageSize = "200"
 
 // list asks for a page, newest first, and says where the next begins.
 func list(ctx context.Context, past connectors.Past, path string, query url.Values, cursor string) (objects []connectors.Object, next string, err error) {
@@ -91,7 +126,7 @@ func list(ctx context.Context, past connectors.Past, path string, query url.Valu
 	}
 	objects = answer.List("data")
 	if answer.Flag("meta.pagination.has_more") && len(objects) > 0 {
-		next = objects[len(objects)-1].ID("id")
+		next = objects[len(objects)-1].ID("id", "event_id")
 	}
 	return objects, next, nil
 }

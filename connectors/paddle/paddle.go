@@ -32,7 +32,7 @@ func New() connectors.Connector {
 		Provider: Provider, Title: "Paddle Billing", Secret: "the secret key of the notification destination (pdl_ntfset_...)",
 		Settings: []connectors.Setting{
 			connectors.SignatureAgeMax(),
-			{Name: "api_key", Secret: true, About: "A key that may read transactions, adjustments and subscriptions, to read the past with."},
+			{Name: "api_key", Secret: true, About: "A key that may read notifications, transactions, adjustments and subscriptions, to read the past with."},
 			{Name: "api_url", Default: "https://api.paddle.com", Outbound: true, Check: connectors.IsBaseURL, About: "Where Paddle's API is; that of the sandbox is another."},
 		},
 		Verify:  verify,
@@ -104,15 +104,20 @@ func decode(_ context.Context, delivery connectors.Delivery) ([]connectors.Item,
 	if err != nil {
 		return nil, err
 	}
+	return []connectors.Item{readEvent(&delivery, envelope)}, nil
+}
+
+// readEvent reads an event, of a delivery or of the list of events.
+func readEvent(delivery *connectors.Delivery, envelope connectors.Object) connectors.Item {
 	e := &event{
-		Reader: connectors.NewReader(Provider, &delivery, revenue.Delivery{ID: envelope.Text("event_id"), Type: envelope.Text("event_type")}),
+		Reader: connectors.NewReader(Provider, delivery, revenue.Delivery{ID: envelope.Text("event_id"), Type: envelope.Text("event_type")}),
 		data:   envelope.Child("data"),
 	}
 	e.At, _ = connectors.Happened(envelope, "occurred_at")
 	if read := readers[e.About.Type]; read != nil {
 		read(e)
 	}
-	return []connectors.Item{e.Item()}, nil
+	return e.Item()
 }
 
 // customer is whose group the object belongs to.
