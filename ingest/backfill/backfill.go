@@ -110,6 +110,7 @@ const unreadableMax = 100
 // not be read (as far as they are named), with all others read.
 func (r Run) Do(ctx context.Context) (Checkpoint, error) {
 	at := r.From
+	r.Past.Heard = r.heard()
 	extent, windows := r.extent()
 	var faults []error
 	for ; at.Stream < len(windows); at.Stream, at.Window = at.Stream+1, 0 {
@@ -125,6 +126,29 @@ func (r Run) Do(ctx context.Context) (Checkpoint, error) {
 		}
 	}
 	return at, errors.Join(faults...)
+}
+
+// heard is since when events tell of changes: deliveries, or those that this run reads of
+// the provider's own list. Nothing has to be presumed of what began after.
+func (r Run) heard() time.Time {
+	heard := r.Past.Heard
+	for _, s := range r.History.Streams {
+		if s.KeptFor == 0 || r.Window.Until.Before(r.Past.Heard) {
+			continue // no list of events, or one that leaves a time between untold
+		}
+		if since := r.since(s); since.Before(heard) {
+			heard = since
+		}
+	}
+	return heard
+}
+
+// since is from when on a stream is read: as far back as the provider has it.
+func (r Run) since(s connectors.Stream) time.Time {
+	if oldest := r.Past.Delivery.ReceivedAt.Add(-s.KeptFor); s.KeptFor > 0 && r.Window.From.Before(oldest) {
+		return oldest.Truncate(time.Second)
+	}
+	return r.Window.From
 }
 
 // window reads one part of the past of one stream.
@@ -211,16 +235,12 @@ func (r Run) publish(ctx context.Context, events []revenue.Event) error {
 	return nil
 }
 
-// extent cuts the past of each stream into windows, oldest first: as far back as the
-// provider has it.
+// extent cuts the past of each stream into windows, oldest first.
 func (r Run) extent() (Extent, [][]connectors.Window) {
 	var extent Extent
 	var all [][]connectors.Window
 	for _, s := range r.History.Streams {
-		from := r.Window.From
-		if oldest := r.Past.Delivery.ReceivedAt.Add(-s.KeptFor); s.KeptFor > 0 && from.Before(oldest) {
-			from = oldest.Truncate(time.Second)
-		}
+		from := r.since(s)
 		var windows []connectors.Window
 		for from.Before(r.Window.Until) {
 			until := from.Add(WindowLength)

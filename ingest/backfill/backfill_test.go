@@ -139,6 +139,43 @@ func TestARunStopsAndWaits(t *testing.T) {
 	}
 }
 
+// Of what began after a run's own list of events begins, nothing has to be presumed; but
+// of all that began before there were deliveries, if the run leaves a time between untold.
+func TestEventsThatARunReadsAreHeard(t *testing.T) {
+	const kept = 30 * 24 * time.Hour
+	created := now.Add(-24 * time.Hour)
+	for _, c := range []struct {
+		about             string
+		keptFor           time.Duration
+		from, until, want time.Time
+	}{
+		{"as far back as events are kept", kept, now.Add(-2 * kept), now, now.Add(-kept)},
+		{"as far back as is asked for", kept, now.Add(-kept / 2), now, now.Add(-kept / 2)},
+		{"not up to the first delivery", kept, now.Add(-2 * kept), created.Add(-time.Hour), created},
+		{"after the first delivery", kept, created.Add(time.Hour), now, created},
+		{"no list of events", 0, now.Add(-2 * kept), now, created},
+	} {
+		var heard time.Time
+		run := Run{
+			History: &connectors.History{Streams: []connectors.Stream{
+				{Name: "objects", Whole: true, Page: func(_ context.Context, past connectors.Past, _ connectors.Window, _ string) (connectors.Page, error) {
+					heard = past.Heard
+					return connectors.Page{}, nil
+				}},
+				{Name: "events", KeptFor: c.keptFor, Page: func(context.Context, connectors.Past, connectors.Window, string) (connectors.Page, error) {
+					return connectors.Page{}, nil
+				}},
+			}},
+			Past:   connectors.Past{Delivery: connectors.Delivery{ReceivedAt: now}, Heard: created},
+			Window: connectors.Window{From: c.from, Until: c.until},
+			Save:   func(Checkpoint) error { return nil },
+		}
+		if _, err := run.Do(t.Context()); err != nil || !heard.Equal(c.want) {
+			t.Errorf("%s: presumed before %v, %v; want %v", c.about, heard, err, c.want)
+		}
+	}
+}
+
 // The client repeats what is refused for its rate or fails, as long as the API asks it to
 // wait, and gives up in the end.
 func TestTheClientIsPatient(t *testing.T) {
