@@ -28,51 +28,18 @@ type stripeAccount struct {
 	down     atomic.Bool
 }
 
-// atRecent moves a scenario's times so that the last lies three days back.
-func atRecent(bodies []string) []string {
-	stamp := regexp.MustCompile(`\b17[67]\d{7}\b`)
-	latest := int64(0)
-	for _, body := range bodies {
-		for _, text := range stamp.FindAllString(body, -1) {
-			if n, _ := strconv.ParseInt(text, 10, 64); strings.Contains(body, `"created": `+text+`,`) {
-				latest = max(latest, n)
-			}
-		}
-	}
-	shift := time.Now().Add(-72*time.Hour).Unix() - latest
-	moved := make([]string, len(bodies))
-	for i, body := range bodies {
-		moved[i] = stamp.ReplaceAllStringFunc(body, func(text string) string {
-			n, _ := strconv.ParseInt(text, 10, 64)
-			return strconv.FormatInt(n+shift, 10)
-		})
-	}
-	return moved
-}
+// stripeIDs are how ids of Stripe begin.
+var stripeIDs = regexp.MustCompile(`"(in|pi|cus|sub|re|ch|evt|inpay|il|si)_`)
 
-func newStripeAccount(t *testing.T, scenarios ...string) *stripeAccount {
+func stripeAccountOf(t *testing.T, bodies []string) *stripeAccount {
 	t.Helper()
-	a := &stripeAccount{lists: map[string][]map[string]any{}}
-	for i, name := range scenarios {
-		for _, delivery := range loadScenario(t, name).Deliveries {
-			// Each scenario has customers and payments of its own.
-			own := regexp.MustCompile(`"(in|pi|cus|sub|re|ch|evt|inpay|il|si)_`).ReplaceAllString(string(delivery.Body), fmt.Sprintf(`"${1}_%d`, i))
-			a.bodies = append(a.bodies, own)
-		}
-	}
-	a.bodies = atRecent(a.bodies)
+	a := &stripeAccount{bodies: bodies, lists: map[string][]map[string]any{}}
 	paths := map[string]string{
 		"invoice": "/v1/invoices", "invoice_payment": "/v1/invoice_payments", "payment_intent": "/v1/payment_intents",
 		"refund": "/v1/refunds", "subscription": "/v1/subscriptions",
 	}
 	known := map[string]bool{}
-	for _, body := range slices.Backward(a.bodies) { // the last rendering of each object
-		var event map[string]any
-		decoder := json.NewDecoder(strings.NewReader(body))
-		decoder.UseNumber()
-		if err := decoder.Decode(&event); err != nil {
-			t.Fatal(err)
-		}
+	for _, event := range slices.Backward(decoded(t, bodies)) { // the last rendering of each object
 		a.lists["/v1/events"] = append(a.lists["/v1/events"], event)
 		o := maps.Clone(event["data"].(map[string]any)["object"].(map[string]any))
 		if path := paths[fmt.Sprint(o["object"])]; path != "" && !known[fmt.Sprint(o["id"])] {
@@ -149,7 +116,7 @@ func TestBackfill(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	s := startServiceOn(t, folder, realKafka(folder), "REVSTREAM_RECONCILIATION_HOUR=0", "REVSTREAM_RECONCILIATION_CHECK_EVERY=200ms")
-	account := newStripeAccount(t, "renewal_basil", "refund_of_renewal")
+	account := stripeAccountOf(t, toldBy(t, "stripe", stripeIDs, "renewal_basil", "refund_of_renewal"))
 	api := httptest.NewServer(account)
 	t.Cleanup(api.Close)
 	for _, body := range account.bodies {
@@ -200,6 +167,7 @@ func TestBackfill(t *testing.T) {
 	}
 	s.revstream(exitUsage, "backfill", "--endpoint", endpoint.ID)
 	s.revstream(exitUsage, "backfill", "--endpoint", endpoint.ID, "--since", "2026-01-01", "--until", "2025-01-01")
+	checkLostDays(t, s)
 	t.Run("verify by hand", func(t *testing.T) { checkVerify(t, s, endpoint.ID, other, account.bodies[0]) })
 }
 

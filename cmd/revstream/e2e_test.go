@@ -148,6 +148,16 @@ func (s *service) sql(statement string) (int, string) {
 			s.t.Fatalf("the DSN %q is not clickhouse://user:password@host:port/database", dsn)
 		}
 	}
+	return s.sqlAs(user, password, statement)
+}
+
+// sqlAs is sql by a user of ClickHouse.
+func (s *service) sqlAs(user, password, statement string) (int, string) {
+	s.t.Helper()
+	place, err := loadPlaces(s.folder)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	status, answer, err := s.client.send(call{
 		method: http.MethodPost, path: place.ClickHouseHTTP + "/?database=revstream", body: statement,
 		header: map[string]string{"X-ClickHouse-User": user, "X-ClickHouse-Key": password, "X-Api-Key": ""},
@@ -193,7 +203,14 @@ func checkSecondProcess(t *testing.T, s *service) {
 // revstream runs a command of the binary on the service's data folder.
 func (s *service) revstream(code int, args ...string) string {
 	s.t.Helper()
+	return s.revstreamOn("", code, args...)
+}
+
+// revstreamOn is revstream with a standard input.
+func (s *service) revstreamOn(input string, code int, args ...string) string {
+	s.t.Helper()
 	command := exec.Command(binary, args...)
+	command.Stdin = strings.NewReader(input)
 	command.Env = append(serviceEnvironment(s.folder, freeAddr(s.t)), s.settings...)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
