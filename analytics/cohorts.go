@@ -79,8 +79,9 @@ func (s *Server) cohorts(ctx context.Context, request asked) (answered, error) {
 		return answered{}, badRequest(fmt.Errorf("interval: %w: at most %d", errBucketsMax, retentionBucketsMax))
 	}
 	r := s.reading(workspace, query.Filter)
+	r.profile = profileOf(query.Profile)
 	return comparedAnswer(ctx, r, "cohorts", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*CohortTable, error) {
-		return r.cohortTable(ctx, query, basis)
+		return r.cohortTable(ctx, query, cmp.Or(basis, cohortsByCalendar))
 	})
 }
 
@@ -94,7 +95,7 @@ func (r *reading) cohortTable(ctx context.Context, query *SeriesQuery, basis str
 	if basis == cohortsRelative && monthsOf[query.Interval]+daysOf[query.Interval] == 0 {
 		return nil, badRequest(errors.New("interval: relative periods are days, weeks, months, quarters or years"))
 	}
-	rows, err := ask[cohortRow](ctx, r, "cohorts", r.questions.cohorts[basis == cohortsRelative], append(r.balanced(query.Edges),
+	rows, err := ask[cohortRow](ctx, r, "cohorts", r.questions.cohorts[basis == cohortsRelative], append(append(r.balanced(query.Edges), r.weights()...),
 		clickhouse.Named{Name: "zone", Value: query.Zone.String()},
 		clickhouse.Named{Name: "months", Value: monthsOf[query.Interval]},
 		clickhouse.Named{Name: "days", Value: daysOf[query.Interval]})...)

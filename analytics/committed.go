@@ -50,12 +50,13 @@ func (s *Server) committed(ctx context.Context, request asked) (answered, error)
 		return answered{}, err
 	}
 	r := s.reading(workspace, query.Filter)
+	r.profile = profileOf(query.Profile)
 	return comparedAnswer(ctx, r, "committed", workspace, &query, r.committedAnswer)
 }
 
 // committedAnswer is the answer but for its head.
 func (r *reading) committedAnswer(ctx context.Context, query *SeriesQuery) (*CommittedSeries, error) {
-	rows, err := ask[committedRow](ctx, r, "what is cancelled", r.questions.committed, r.balanced(query.Edges)...)
+	rows, err := ask[committedRow](ctx, r, "what is cancelled", r.questions.committed, append(r.balanced(query.Edges), r.weights()...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -231,7 +232,9 @@ func (e example) ask(f *fixture) {
 			f.t.Fatalf("%s?%s: %d %s %v", q.path, q.parameters, response.StatusCode, body, err)
 		}
 		var answer map[string]any
-		if err := json.Unmarshal(body, &answer); err != nil {
+		decoder := json.NewDecoder(bytes.NewReader(body))
+		decoder.UseNumber() // figures as they are written
+		if err := decoder.Decode(&answer); err != nil {
 			f.t.Fatal(err)
 		}
 		for _, list := range []string{"series", "rows"} {

@@ -55,7 +55,7 @@ type ExplainedRow struct {
 	Kind         string `json:"kind"`
 	Currency     string `json:"currency"`
 	AmountCents  int64  `json:"amountCents"`
-	MRR          int64  `json:"mrr"` // 1/10,000 minor units
+	MRR          int64  `json:"mrr"` // 1/10,000 minor units, as stored: Contribution is by the profile
 	OccurredAt   string `json:"occurredAt"`
 	KnownAt      string `json:"knownAt"`
 
@@ -110,6 +110,7 @@ type explainedRow struct {
 	Currency      string    `ch:"currency"`
 	Recurring     bool      `ch:"recurring"`
 	MRR           int64     `ch:"mrr"`
+	Worth         int64     `ch:"worth"` // MRR by the profile
 	Subscriptions int64     `ch:"subscriptions"`
 	Customers     int64     `ch:"customers"`
 	Reason        string    `ch:"reason"`
@@ -126,7 +127,7 @@ type explainedRow struct {
 func (r *explainedRow) measures() *measures {
 	m := &measures{
 		entries: 1, amount: r.Amount, tax: r.Tax, fee: r.Fee, discount: r.Discount,
-		mrr: r.MRR, subscriptions: r.Subscriptions, customers: r.Customers,
+		mrr: r.Worth, subscriptions: r.Subscriptions, customers: r.Customers,
 	}
 	if r.Amount > 0 {
 		m.positive = 1
@@ -145,6 +146,7 @@ func (s *Server) explain(ctx context.Context, request asked) (answered, error) {
 		return answered{}, badRequest(err)
 	}
 	r := s.reading(workspace, query.Filter)
+	r.profile = profileOf(query.Profile)
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return r.answered(nil, complete), err
@@ -165,7 +167,7 @@ func (r *reading) behind(query *ExplainQuery, figure *figure) []clickhouse.Named
 		{Name: "kinds", Value: figure.kinds()}, {Name: "since", Value: query.Period.Since}, {Name: "until", Value: query.Period.Until},
 		{Name: "known_after", Value: query.knownAfter()},
 	}
-	return append(values, r.chosen()...)
+	return slices.Concat(values, r.weights(), r.chosen())
 }
 
 func (r *reading) explainedTotals(ctx context.Context, query *ExplainQuery, figure *figure) ([]ExplainedTotal, error) {

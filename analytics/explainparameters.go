@@ -21,6 +21,8 @@ type ExplainQuery struct {
 	// After is the last row of the page before.
 	After cursor
 	Limit int
+	// Profile is whose definitions figures of MRR follow.
+	Profile string
 
 	balance bool
 	unit    Unit
@@ -29,7 +31,7 @@ type ExplainQuery struct {
 
 var explainParameters = []string{"workspaceSlug", "figure", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
-	"attributionType", "metadata", "asOf", "changedSince", "limit", "cursor"}
+	"attributionType", "metadata", "asOf", "changedSince", "profile", "limit", "cursor"}
 
 const (
 	explainLimitDefault = 50
@@ -51,6 +53,7 @@ func ParseExplainQuery(raw string, now time.Time, zone *time.Location, figures m
 	query := ExplainQuery{WorkspaceSlug: p.slug(), Limit: p.number("limit", explainLimitDefault, explainLimitMax)}
 	zone = p.zone(zone)
 	query.Filter = p.filter(now, zone)
+	query.Profile = p.choice("profile", profileNames, ProfileHouse)
 	query.figure(&p, figures)
 	query.period(&p, now, zone)
 	if query.ChangedSince, _ = p.instant("changedSince", zone, false); query.ChangedSince.After(now) {
@@ -80,6 +83,9 @@ func (q *ExplainQuery) figure(p *parser, figures map[string]figure) {
 	if figure.ofState() && !q.ofMRR() {
 		p.fail("figure", "%v", errNotOfMRR)
 	}
+	if known && q.Profile != ProfileHouse && !followsProfiles(name, figures) {
+		p.fail("profile", "no profile defines %s otherwise", name)
+	}
 	q.Figure, q.balance, q.unit, q.from = name, figure.balance, figure.unit, figure.from
 }
 
@@ -108,7 +114,7 @@ func (q *ExplainQuery) knownAfter() time.Time {
 func (q *ExplainQuery) head() *Explanation {
 	body := &Explanation{
 		Figure: q.Figure, WorkspaceSlug: q.WorkspaceSlug, Unit: q.unit, DerivedFrom: q.from,
-		Until: exactInstant(q.Period.Until), DefinitionVersion: DefinitionVersion,
+		Until: exactInstant(q.Period.Until), DefinitionVersion: profileOf(q.Profile).version(),
 		Totals: []ExplainedTotal{}, Rows: []ExplainedRow{},
 	}
 	if !q.balance {

@@ -189,6 +189,13 @@ func (f *figure) ofState() bool {
 	return slices.ContainsFunc(f.terms, func(t term) bool { return t.kinds[0].Family() == revenue.FamilyState })
 }
 
+// followsProfiles reports whether a figure is of MRR or of those who pay it, which is what
+// profiles define, or worked out of such.
+func followsProfiles(name string, figures map[string]figure) bool {
+	f := figures[name]
+	return f.ofState() || slices.ContainsFunc(f.from, func(part string) bool { return followsProfiles(part, figures) })
+}
+
 // counts is what rows of a kind come to in the figure. It is linear, so that the rows'
 // contributions add up to that of their sums.
 func (f *figure) counts(kind revenue.EntryKind, recurring bool, m *measures) (units int64) {

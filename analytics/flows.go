@@ -190,7 +190,6 @@ type movementRow struct {
 	Subscriptions int64     `ch:"subscriptions"`
 	Customers     int64     `ch:"customers"`
 	Part
-	Term string `ch:"term"` // billing interval, where a profile asks for it
 }
 
 // cancelled is as kindRow's.
@@ -228,13 +227,8 @@ func (r *movementRow) amounts() []int64 {
 // keeps the days of foreign currencies apart.
 func (r *reading) movements(ctx context.Context, edges []time.Time, byDay bool) ([]movementRow, error) {
 	c := cutsOf(edges)
-	parts := r.parts(c)
-	parts.Terms = r.profile.weighs()
-	rows, err := ask[movementRow](ctx, r, "movements of MRR", r.questions.movements[parts], r.convertible(c, byDay)...)
+	rows, err := ask[movementRow](ctx, r, "movements of MRR", r.questions.movements[r.parts(c)], append(r.convertible(c, byDay), r.weights()...)...)
 	rows = slices.DeleteFunc(rows, movementRow.cancelled)
-	for i := range rows {
-		rows[i].MRR = r.profile.weigh(rows[i].Term, rows[i].MRR)
-	}
 	slices.SortStableFunc(rows, func(a, b movementRow) int { return cmp.Compare(a.Bucket, b.Bucket) })
 	return rows, err
 }

@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -57,6 +58,14 @@ func (f Filter) ofMRR() bool {
 func (q *SeriesQuery) refuseBreakdown() error {
 	if q.Breakdown.dimension != "" {
 		return badRequest(errors.New("breakdown: this answer is not one that adds up over parts; filter it instead"))
+	}
+	return nil
+}
+
+// refuseProfile refuses a profile that an answer cannot follow, rather than to ignore it.
+func (q *SeriesQuery) refuseProfile(about string) error {
+	if q.Profile != ProfileHouse {
+		return badRequest(fmt.Errorf("profile: %s says nothing of %s that could be followed; leave it out", q.Profile, about))
 	}
 	return nil
 }

@@ -88,6 +88,9 @@ func ParseQuery(raw string, now time.Time, config Config) (Query, error) {
 		SortBy:        Sort(p.choice("sortBy", texts(sorts), string(SortOccurredAt))),
 		Descending:    p.choice("sortOrder", []string{"asc", "desc"}, "desc") == "desc",
 	}
+	if len(p.values["profile"]) > 0 {
+		p.fail("profile", "the figures here are defined by the contract; those of /v1/metrics and /v1/tables follow profiles")
+	}
 	query.Period = p.period(query.present(now), config)
 	query.Previous = p.previous(config)
 	return query, errors.Join(p.errs...)

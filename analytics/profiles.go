@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"cmp"
 	"maps"
 	"math/big"
 	"slices"
@@ -18,6 +19,8 @@ type profile struct {
 	week, day *big.Rat
 	// retention works out the rates of a bucket anew, from it and the movements in it.
 	retention func(figures *RetentionFigures, moved *MRRBucket)
+	// trials is what trial conversion is worked out of; empty if nothing is known of it.
+	trials string
 	// lifetimeOver is over how many buckets before it a bucket's lifetime value takes the
 	// mean of the churn rates; 0 is over the bucket itself.
 	lifetimeOver int
@@ -32,19 +35,19 @@ const weeksPerYear, daysPerYear = 52, 365
 
 var profiles = map[string]profile{
 	ProfileHouse: {},
-	// Of whoever was there or came, who left: customers who came and left count twice.
-	"stripe": {retention: func(figures *RetentionFigures, moved *MRRBucket) {
-		came := moved.NewCustomers + moved.ReactivatedCustomers
-		figures.CustomerChurnRate = ratio(moved.LostCustomers, figures.OpeningCustomers+came)
+	// Of whoever was there or is new, who left: customers who came and left count twice, and
+	// who came back is not new.
+	"stripe": {trials: trialsByEnded, retention: func(figures *RetentionFigures, moved *MRRBucket) {
+		figures.CustomerChurnRate = ratio(moved.LostCustomers, figures.OpeningCustomers+moved.NewCustomers)
 	}},
 	// Net and gross retention by what moved, whoever it was of.
-	"chartmogul": {lifetimeOver: 6, retention: func(figures *RetentionFigures, moved *MRRBucket) {
+	"chartmogul": {trials: trialsByCohort, lifetimeOver: 6, retention: func(figures *RetentionFigures, moved *MRRBucket) {
 		lost := moved.ContractionCents + moved.ChurnCents
 		figures.GrossRevenueRetention = ratio(figures.OpeningMRRCents-lost, figures.OpeningMRRCents)
 		figures.NetRevenueRetention = ratio(figures.OpeningMRRCents+moved.ExpansionCents-lost, figures.OpeningMRRCents)
 	}},
 	// Who came back makes up for who left; the rate may be negative.
-	"revenuecat": {week: ofMonth(4, 1, weeksPerYear), day: ofMonth(30, 1, daysPerYear),
+	"revenuecat": {trials: trialsByCohort, week: ofMonth(4, 1, weeksPerYear), day: ofMonth(30, 1, daysPerYear),
 		retention: func(figures *RetentionFigures, moved *MRRBucket) {
 			figures.CustomerChurnRate = ratio(moved.LostCustomers-moved.ReactivatedCustomers, figures.OpeningCustomers)
 		}},
@@ -75,13 +78,12 @@ func (p profile) version() string {
 // weighs reports whether some billing intervals are worth something else.
 func (p profile) weighs() bool { return p.week != nil || p.day != nil }
 
-// weigh is MRR of a billing interval by the profile, rounded to 1/10,000 minor units.
-func (p profile) weigh(interval string, mrr int64) int64 {
-	factor := map[string]*big.Rat{"week": p.week, "day": p.day}[interval]
-	if factor == nil {
-		return mrr
-	}
-	return quotient(big.NewInt(mrr), factor.Num(), factor.Denom()).Int64()
+// weights are what MRR of weekly and of daily terms is worth, as parts of whole.
+func (p profile) weights() (week, day, whole int64) {
+	same := big.NewRat(1, 1)
+	weekly, daily := cmp.Or(p.week, same), cmp.Or(p.day, same)
+	whole = weekly.Denom().Int64() * daily.Denom().Int64()
+	return weekly.Num().Int64() * daily.Denom().Int64(), daily.Num().Int64() * weekly.Denom().Int64(), whole
 }
 
 // lifetimes fills in what customers come to over their lives: the average MRR of a

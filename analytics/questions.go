@@ -50,10 +50,8 @@ type parts struct {
 	Months, Days, Hours, Entries bool
 	Deductions                   bool
 	Whole                        bool
-	// By is the dimension that the answer is broken down by, if it is, and Terms that
-	// movements are told apart by their billing interval.
-	By    string
-	Terms bool
+	// By is the dimension that the answer is broken down by, if it is.
+	By string
 }
 
 // cancelledChoice is whether there is a second period, and Whole as in parts.
@@ -152,12 +150,9 @@ func loadQuestions() (*questions, error) {
 		if p.By == "" || dimensions[p.By].ofMRR {
 			q.movements[p], q.paying[p] = complete("movements", p), complete("paying", p)
 		}
-		deductions, terms := p, p
+		deductions := p
 		deductions.Deductions = true
 		q.flows[deductions] = complete("flows", deductions)
-		if terms.Terms = p.Whole; p.Whole {
-			q.movements[terms] = complete("movements", terms)
-		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("completing questions: %w", err)
@@ -291,6 +286,15 @@ func (r *reading) chosen() []clickhouse.Named {
 		{Name: "source", Value: r.Source}, {Name: "visitor", Value: r.Visitor},
 		{Name: "attribution_type", Value: r.AttributionType},
 		{Name: "metadata_key", Value: r.MetadataKey}, {Name: "metadata_value", Value: r.MetadataValue},
+	}
+}
+
+// weights are the values of what questions about MRR weigh it by (worth.sql).
+func (r *reading) weights() []clickhouse.Named {
+	week, day, whole := r.profile.weights()
+	return []clickhouse.Named{
+		{Name: "weighed", Value: r.profile.weighs()},
+		{Name: "week", Value: week}, {Name: "day", Value: day}, {Name: "whole", Value: whole},
 	}
 }
 

@@ -157,7 +157,7 @@ func (q *SeriesQuery) refuseWhatMoves() error {
 
 // retention reads what became of customers between the edges.
 func (r *reading) retention(ctx context.Context, edges []time.Time) ([]retentionRow, error) {
-	return ask[retentionRow](ctx, r, "retention", r.questions.retention, r.balanced(edges)...)
+	return ask[retentionRow](ctx, r, "retention", r.questions.retention, append(r.balanced(edges), r.weights()...)...)
 }
 
 // rateDay is the day whose rates value the row: that of the last instant before.

@@ -198,6 +198,9 @@ func flowSeries[T any](ctx context.Context, s *Server, request asked, metric str
 	if err != nil {
 		return answered{}, err
 	}
+	if err := query.refuseProfile(metric); err != nil {
+		return answered{}, err
+	}
 	r := s.reading(workspace, query.Filter)
 	complete, err := r.completeThrough(ctx)
 	if err != nil {

@@ -75,7 +75,7 @@ func orZero(value *int64) int64 {
 
 var tableParameters = []string{"workspaceSlug", "by", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
-	"attributionType", "metadata", "asOf", "sort", "limit", "cursor"}
+	"attributionType", "metadata", "asOf", "profile", "sort", "limit", "cursor"}
 
 // tableQuery is the question of /v1/tables.
 type tableQuery struct {
@@ -85,6 +85,8 @@ type tableQuery struct {
 	sort   string
 	limit  int
 	after  *tableCursor
+	// profile is whose definitions MRR follows.
+	profile string
 }
 
 const tableLimitDefault = 50
@@ -103,8 +105,11 @@ func parseTableQuery(raw string, now time.Time, zone *time.Location, config Conf
 		p.fail("by", "is required")
 	}
 	sort := "net"
-	if query.ofMRR() && dimensions[query.by.dimension].ofMRR {
+	if query.withMRR() {
 		sort = "mrr"
+	}
+	if query.profile = p.choice("profile", profileNames, ProfileHouse); query.profile != ProfileHouse && !query.withMRR() {
+		p.fail("profile", "profiles define MRR, which the table has not: %v", errNotOfMRR)
 	}
 	query.sort = p.choice("sort", tableSortNames, sort)
 	since, hasSince := p.instant("since", zone, false)
@@ -125,6 +130,9 @@ func parseTableQuery(raw string, now time.Time, zone *time.Location, config Conf
 	return query, errors.Join(p.errs...)
 }
 
+// withMRR reports whether the rows have MRR, which adds up by some values only.
+func (q *tableQuery) withMRR() bool { return q.ofMRR() && dimensions[q.by.dimension].ofMRR }
+
 // table answers GET /v1/tables.
 func (s *Server) table(ctx context.Context, request asked) (answered, error) {
 	workspace, zone, err := s.whoseQuestion(request)
@@ -136,7 +144,7 @@ func (s *Server) table(ctx context.Context, request asked) (answered, error) {
 		return answered{}, badRequest(err)
 	}
 	r := s.reading(workspace, query.Filter)
-	r.by = query.by
+	r.by, r.profile = query.by, profileOf(query.profile)
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return r.answered(nil, complete), err
@@ -158,7 +166,7 @@ type tableRows struct {
 
 func (r *reading) tableAnswer(ctx context.Context, query *tableQuery) (*Table, error) {
 	var read tableRows
-	withMRR := query.ofMRR() && dimensions[query.by.dimension].ofMRR
+	withMRR := query.withMRR()
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		read.flows, err = r.flows(groupCtx, []time.Time{query.period.Since, query.period.Until}, false, false)

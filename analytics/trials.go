@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -58,6 +59,12 @@ func (s *Server) trials(ctx context.Context, request asked) (answered, error) {
 		return answered{}, err
 	}
 	r := s.reading(workspace, query.Filter)
+	if r.profile = profileOf(query.Profile); r.profile.trials == "" {
+		if err := query.refuseProfile("trials"); err != nil {
+			return answered{}, err
+		}
+	}
+	basis = cmp.Or(basis, r.profile.trials, trialsByCohort)
 	return comparedAnswer(ctx, r, "trials", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*TrialSeries, error) {
 		buckets, err := r.trialBuckets(ctx, query, basis)
 		return &TrialSeries{Basis: basis, Series: buckets}, err
@@ -109,8 +116,8 @@ func (r *reading) trialBuckets(ctx context.Context, query *SeriesQuery, basis st
 	return buckets, nil
 }
 
-// basisQuestion reads the question of a series, and on which basis it is asked: the first
-// of the bases unless it says another.
+// basisQuestion reads the question of a series, and on which basis it is asked, empty if it
+// does not say.
 func (s *Server) basisQuestion(request asked, bases ...string) (SeriesQuery, control.Workspace, string, error) {
 	workspace, zone, err := s.whoseQuestion(request)
 	if err != nil {
@@ -121,7 +128,7 @@ func (s *Server) basisQuestion(request asked, bases ...string) (SeriesQuery, con
 		return SeriesQuery{}, control.Workspace{}, "", badRequest(err)
 	}
 	p := parser{values: values}
-	basis := p.choice("basis", bases, bases[0])
+	basis := p.choice("basis", bases, "")
 	query, err := p.seriesQuery(slices.Concat(seriesParameters, []string{"basis"}), s.now(), zone, s.config)
 	if err != nil {
 		return SeriesQuery{}, control.Workspace{}, "", badRequest(err)

@@ -1,20 +1,39 @@
 [[- /* Of each customer, in each currency, the MRR at every edge but the first: the sum of
 the movements up to it. A customer is what movements are judged for: a group. */ -]]
 [[- define "balances" -]]
-SELECT subject, currency,[[if .By]] part, claim,[[end]] arrayCumSum(arrayMap(
-            k -> arraySum(step -> if(step.1 = k, step.2, 0), steps), range(1, length({edges:Array(Int64)})))) AS balances
+SELECT subject, currency,[[if .By]] part, claim,[[end]]
+            [[template "levels"]]
         FROM
         (
-            SELECT subject, currency,[[if .By]] part, claim,[[end]] groupArray((at, mrr)) AS steps
+            SELECT subject, currency,[[if .By]] part, claim,[[end]]
+                [[template "steps"]]
             FROM
             (
                 SELECT e.subject AS subject, e.currency AS currency,[[if .By]] [[.Part "e"]],[[end]]
-                    indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)})) AS at,
-                    sum(e.sign * e.mrr) AS mrr
+                    [[template "step"]]
                 FROM entries AS e
                 WHERE [[template "steps_of_mrr"]]
                 GROUP BY subject, currency,[[if .By]] part, claim,[[end]] at
             )
             GROUP BY subject, currency[[if .By]], part, claim[[end]]
         )
+[[- end]]
+[[- /* A step between two edges, the steps of one whom balances are kept of, and the balances:
+by the profile, and as stated, by which it is that somebody pays. Where a profile weighs,
+the rounded steps of somebody who has left may leave a ten-thousandth behind. */ -]]
+[[- define "step" -]]
+indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)})) AS at,
+                    sum(e.sign * e.mrr) AS stated, -- if weighed
+                    sum(e.sign *
+                        [[template "worth"]]
+                    ) AS mrr
+[[- end]]
+[[- define "steps" -]]
+groupArray((at, mrr)) AS steps -- unless weighed
+                groupArray((at, mrr, stated)) AS steps -- if weighed
+[[- end]]
+[[- define "levels" -]]
+arrayCumSum(arrayMap(k -> arraySum(step -> if(step.1 = k, step.2, 0), steps), range(1, length({edges:Array(Int64)})))) AS balances,
+            balances AS paid -- unless weighed
+            arrayCumSum(arrayMap(k -> arraySum(step -> if(step.1 = k, step.3, 0), steps), range(1, length({edges:Array(Int64)})))) AS paid -- if weighed
 [[- end]]

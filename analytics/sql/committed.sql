@@ -3,19 +3,19 @@
 SELECT edges[n + 1] AS at, currency, sum(balances[n]) AS mrr, count() AS subscriptions
 FROM
 (
-    SELECT {edges:Array(Int64)} AS edges, b.currency AS currency, b.balances AS balances, n
+    SELECT {edges:Array(Int64)} AS edges, b.currency AS currency, b.balances AS balances, b.paid AS paid, n
     FROM
     (
-        SELECT currency, provider, account, subscription, arrayCumSum(arrayMap(
-            k -> arraySum(step -> if(step.1 = k, step.2, 0), steps), range(1, length({edges:Array(Int64)})))) AS balances
+        SELECT currency, provider, account, subscription,
+            [[template "levels"]]
         FROM
         (
-            SELECT currency, provider, account, subscription, groupArray((at, mrr)) AS steps
+            SELECT currency, provider, account, subscription,
+                [[template "steps"]]
             FROM
             (
                 SELECT e.currency AS currency, e.provider AS provider, e.account AS account, e.subscription AS subscription,
-                    indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)})) AS at,
-                    sum(e.sign * e.mrr) AS mrr
+                    [[template "step"]]
                 FROM entries AS e
                 WHERE [[template "steps_of_mrr"]]
                 GROUP BY currency, provider, account, subscription, at
@@ -39,6 +39,6 @@ FROM
         GROUP BY provider, account, subscription
     ) AS c USING (provider, account, subscription)
     ARRAY JOIN range(1, length(balances) + 1) AS n
-    WHERE balances[n] > 0 AND arrayExists(span -> span.1 < edges[n + 1] AND span.2 >= edges[n + 1], c.standing)
+    WHERE paid[n] > 0 AND arrayExists(span -> span.1 < edges[n + 1] AND span.2 >= edges[n + 1], c.standing)
 )
 GROUP BY at, currency

@@ -6,6 +6,9 @@ SELECT
     any(e.version) AS version, any(e.kind) AS kind, any(e.provider) AS provider, any(e.account) AS account,
     any(e.integration) AS integration, any(e.received_at) AS received_at, any(e.amount) AS amount, any(e.tax) AS tax, any(e.fee) AS fee,
     any(e.discount) AS discount, any(e.currency) AS currency, any(e.recurring) AS recurring, any(e.mrr) AS mrr,
+    any(
+        [[template "worth"]]
+    ) AS worth,
     any(e.subscriptions) AS subscriptions, any(e.customers) AS customers, any(e.reason) AS reason, any(e.customer) AS customer,
     any(e.subscription) AS subscription, any(e.invoice) AS invoice, any(e.product) AS product, any(e.plan) AS plan,
     any(e.country) AS country, any(e.external_id) AS external_id

@@ -5,9 +5,8 @@
 --
 -- MRR is in 1/10,000 minor units and signed as in the ledger: contraction and
 -- churn are negative. rate_day is the day whose exchange rate applies, where
--- by_day asks for it (see flows.sql). term is the billing interval, for profiles that
--- weigh weeks and days otherwise.
-SELECT bucket, currency, rate_day, kind,[[if .By]] part, claim,[[end]][[if .Terms]] term,[[end]] sum(m.mrr) AS mrr, sum(m.subscriptions) AS subscriptions,
+-- by_day asks for it (see flows.sql).
+SELECT bucket, currency, rate_day, kind,[[if .By]] part, claim,[[end]] sum(m.mrr) AS mrr, sum(m.subscriptions) AS subscriptions,
     sum(m.customers) AS customers
 FROM
 (
@@ -50,7 +49,9 @@ FROM
         roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)}) AS bucket,
         if(e.currency != {into:String}, toDate(e.occurred_at), toDate(0)) AS rate_day, -- if by_day
         toDate(0) AS rate_day, -- unless by_day
-        e.currency, e.kind,[[if .By]] [[.Part "e"]],[[end]][[if .Terms]] toString(e.interval) AS term,[[end]] e.sign * e.mrr AS mrr, e.sign * e.subscriptions AS subscriptions,
+        e.currency, e.kind,[[if .By]] [[.Part "e"]],[[end]] e.sign *
+        [[template "worth"]]
+        AS mrr, e.sign * e.subscriptions AS subscriptions,
         e.sign * e.customers AS customers
     FROM entries AS e
     WHERE e.workspace = {workspace:String} AND e.live
@@ -66,4 +67,4 @@ FROM
         AND e.currency = {currency:String} -- if currency
 [[- end]]
 ) AS m
-GROUP BY bucket, currency, rate_day, kind[[if .By]], part, claim[[end]][[if .Terms]], term[[end]]
+GROUP BY bucket, currency, rate_day, kind[[if .By]], part, claim[[end]]
