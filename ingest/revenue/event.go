@@ -256,6 +256,11 @@ func (e *Event) GroupKey() GroupKey { return GroupKey{e.Workspace, e.Group} }
 // String is the Kafka key of the group's records: workspace, "|", group.
 func (k GroupKey) String() string { return k.Workspace + "|" + k.Group }
 
+// Append appends String to dst.
+func (k GroupKey) Append(dst []byte) []byte {
+	return append(append(append(dst, k.Workspace...), '|'), k.Group...)
+}
+
 // Live reports whether the fact is real money: live mode and no test clock.
 func (e *Event) Live() bool { return e.Livemode && e.TestClock == "" }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
+
+	"revstream/ingest/revenue"
 )
 
 // DeadLetter is a record that could not be read, kept until a person or a later
@@ -104,9 +106,11 @@ func (p *Producer) Retry(ctx context.Context, d DeadLetter) error {
 	}
 	record := &kgo.Record{Topic: d.Topic, Key: d.Key, Value: d.Value}
 	if e, err := DecodeEvent(d.Value); err == nil {
-		if record, err = p.cfg.eventRecord(&e); err != nil {
+		records, err := p.cfg.eventRecords([]revenue.Event{e})
+		if err != nil {
 			return fmt.Errorf("retry dead letter: %w", err)
 		}
+		record = records[0]
 		record.Value = d.Value // as it was, with members that this version does not know
 	}
 	record.Headers = append(record.Headers, kgo.RecordHeader{Key: headerAttempts, Value: strconv.AppendInt(nil, int64(d.Attempts)+1, 10)})

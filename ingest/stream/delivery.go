@@ -143,13 +143,9 @@ func (p *Producer) PublishDelivery(ctx context.Context, d *Delivery, events ...r
 }
 
 func (p *Producer) publishDelivery(ctx context.Context, d *Delivery, events []revenue.Event) error {
-	records := make([]*kgo.Record, 0, len(events)+1)
-	for i := range events {
-		record, err := p.cfg.eventRecord(&events[i])
-		if err != nil {
-			return err
-		}
-		records = append(records, record)
+	records, err := p.cfg.eventRecords(events)
+	if err != nil {
+		return err
 	}
 	kept, err := p.cfg.keptRecord(d)
 	if err != nil {

@@ -117,35 +117,50 @@ func (p *Producer) Publish(ctx context.Context, events ...revenue.Event) error {
 }
 
 func (p *Producer) publish(ctx context.Context, events []revenue.Event) error {
-	records := make([]*kgo.Record, len(events))
-	for i := range events {
-		record, err := p.cfg.eventRecord(&events[i])
-		if err != nil {
-			return err
-		}
-		records[i] = record
+	records, err := p.cfg.eventRecords(events)
+	if err != nil {
+		return err
 	}
 	return p.produce(ctx, records)
 }
 
-// eventRecord encodes a statement for the events topic. The record has no
-// timestamp of its own, so it gets that of sending: with the event's time, a
-// broker that keeps records by age would delete backdated revenue unread.
-func (c Config) eventRecord(e *revenue.Event) (*kgo.Record, error) {
-	value, err := EncodeEvent(make([]byte, 0, 768), e)
-	if err != nil {
-		return nil, err
+// eventBytes is room for the key and value of an ordinary statement.
+const eventBytes = 512
+
+// eventRecords encodes statements for the events topic. The records have no timestamp
+// of their own, so they get that of sending: with the event's time, a broker that keeps
+// records by age would delete backdated revenue unread. They share their memory: many
+// small pieces of it were a tenth of what a record of a large request costs.
+func (c Config) eventRecords(events []revenue.Event) ([]*kgo.Record, error) {
+	const headersEach = 3
+	list := make([]*kgo.Record, len(events))
+	records := make([]kgo.Record, len(events))
+	headers := make([]kgo.RecordHeader, headersEach*len(events))
+	buffer := make([]byte, 0, eventBytes*len(events))
+	piece := func(from int) []byte { return buffer[from:len(buffer):len(buffer)] }
+	version := strconv.AppendInt(nil, revenue.EncodingVersion, 10)
+	for i := range events {
+		e := &events[i]
+		begin := len(buffer)
+		buffer = e.GroupKey().Append(buffer)
+		key := piece(begin)
+		workspace := key[:len(e.Workspace):len(e.Workspace)]
+		begin = len(buffer)
+		buffer = append(buffer, e.Kind...)
+		kind := piece(begin)
+		begin = len(buffer)
+		var err error
+		if buffer, err = EncodeEvent(buffer, e); err != nil {
+			return nil, err
+		}
+		own := headers[headersEach*i : headersEach*(i+1) : headersEach*(i+1)]
+		own[0] = kgo.RecordHeader{Key: headerVersion, Value: version}
+		own[1] = kgo.RecordHeader{Key: headerWorkspace, Value: workspace}
+		own[2] = kgo.RecordHeader{Key: headerKind, Value: kind}
+		records[i] = kgo.Record{Topic: c.EventsTopic, Key: key, Value: piece(begin), Headers: own}
+		list[i] = &records[i]
 	}
-	return &kgo.Record{
-		Topic: c.EventsTopic,
-		Key:   []byte(e.GroupKey().String()),
-		Value: value,
-		Headers: []kgo.RecordHeader{
-			{Key: headerVersion, Value: strconv.AppendInt(nil, revenue.EncodingVersion, 10)},
-			{Key: headerWorkspace, Value: []byte(e.Workspace)},
-			{Key: headerKind, Value: []byte(e.Kind)},
-		},
-	}, nil
+	return list, nil
 }
 
 // produce hands over all records and waits for all.
