@@ -1,6 +1,8 @@
--- Entries [%[2]d, %[3]d) of a made-up workspace, evenly over two years up to
--- 2026-07-01T12:00, in the order of time as they would arrive: 3 providers, 2 currencies,
--- 4 slices, every kind. Every hundredth entry was corrected once: three rows.
+-- Entries [%[2]d, %[3]d) of %[5]d, made up evenly over %[7]d years up to 2026-07-01T12:00,
+-- in the order of time as they would arrive: %[6]d workspaces, of which the n-th has
+-- (n/%[6]d)^(1/3) of the entries with those before it, 3 providers, 2 currencies, 4 slices,
+-- every kind, up to 200,000 customers a workspace. Every hundredth entry was corrected
+-- once: three rows.
 INSERT INTO %[1]s.ledger
     (topic_id, slice, epoch, offset, row, sign, known_at, workspace, fact_group, fact, object_id, version, family, kind,
     provider, account, integration, livemode, live, occurred_at, ends_at, received_at, amount, tax, fee, currency, recurring, mrr,
@@ -16,10 +18,11 @@ WITH
         'refund', 'cancellation', 'new', 'subscription_active', 'expansion', 'churn', 'subscription_inactive'
     ] AS kinds
 SELECT
-    'topic', n %% 4, epochs[n %% 4 + 1], n, cityHash64(n, corrected), sign, received_at, 'ws_1', concat('g', toString(n)),
+    'topic', n %% 4, epochs[n %% 4 + 1], n, cityHash64(n, corrected), sign, received_at, workspace,
+    if(family = 'state', concat('cus_', toString(h %% 200000)), concat('g', toString(n))),
     concat('stripe|acct|live|obj_', hex(cityHash64(n)), '|charge'), concat('obj_', hex(cityHash64(n))), 1 + corrected,
     multiIf(kind IN ('new', 'expansion', 'churn', 'subscription_active', 'subscription_inactive'), 'state',
-        kind IN ('trial_start', 'cancellation'), 'lifecycle', 'cash'),
+        kind IN ('trial_start', 'cancellation'), 'lifecycle', 'cash') AS family,
     kind, ['stripe', 'thrivestack', 'native'][n %% 17 %% 3 + 1], 'acct', 'we_1', true, true, occurred_at, toDateTime64(0, 6, 'UTC'),
     occurred_at + 5 AS received_at,
     multiIf(kind = 'refund', -1, kind IN ('renewal', 'purchase', 'subscription_purchase', 'trial_conversion'), 1, 0)
@@ -34,7 +37,8 @@ SELECT
 FROM
 (
     SELECT number AS n, cityHash64(number, 'h') AS h, kinds[h %% 40 + 1] AS kind,
-        toDateTime64('2024-07-01 12:00:00', 6, 'UTC') + toIntervalMicrosecond(intDiv(n * toInt128(63072000000000), %[5]d)) AS occurred_at,
+        concat('ws_', toString(1 + toUInt32(floor(%[6]d * pow((cityHash64(number, 'w') %% 1000000) / 1000000, 3))))) AS workspace,
+        toDateTime64('2026-07-01 12:00:00', 6, 'UTC') - toIntervalMicrosecond(intDiv((%[5]d - n) * toInt128(31536000000000 * %[7]d), %[5]d)) AS occurred_at,
         arrayJoin(if(n %% 100 = 3, [(1, 0), (-1, 0), (1, 1)], [(1, 0)])) AS change, change.1 AS sign, change.2 AS corrected
     FROM numbers(%[2]d, %[3]d - %[2]d)
 )
