@@ -37,6 +37,13 @@ type Config struct {
 	// LocateRowsMax is how many items the days that hold a page may have before
 	// the page is looked for by the hour.
 	LocateRowsMax int64 `koanf:"locate_rows_max"`
+	// HorizonAgeMax is for how long an answer of the store how far it is stands for the
+	// next ones: that much older completeThrough may be, and that much later exchange
+	// rates count.
+	HorizonAgeMax time.Duration `koanf:"horizon_age_max"`
+	// RateTablesMax bounds the tables of exchange rates that are kept, of some currencies
+	// and days each: some hundred kilobytes for ten years of one currency.
+	RateTablesMax int `koanf:"rate_tables_max"`
 	// ExportsInFlightMax bounds the exports that are read at one time, beside the
 	// requests; each holds a page of ExportPageRows rows.
 	ExportsInFlightMax int `koanf:"exports_in_flight_max"`
@@ -80,6 +87,9 @@ func DefaultConfig() Config {
 		SortRowsMax:         1_000_000,
 		LocateRowsMax:       50_000,
 
+		HorizonAgeMax: 100 * time.Millisecond,
+		RateTablesMax: 32,
+
 		ExportsInFlightMax: 4,
 		ExportPageRows:     20_000,
 		ExportWriteTimeout: time.Minute,
@@ -115,6 +125,8 @@ func (c Config) Validate() error {
 	positive("series_buckets_max", int64(c.SeriesBucketsMax))
 	positive("sort_rows_max", c.SortRowsMax)
 	positive("locate_rows_max", c.LocateRowsMax)
+	positive("horizon_age_max", int64(c.HorizonAgeMax))
+	positive("rate_tables_max", int64(c.RateTablesMax))
 	positive("exports_in_flight_max", int64(c.ExportsInFlightMax))
 	positive("export_page_rows", int64(c.ExportPageRows))
 	positive("export_write_timeout", int64(c.ExportWriteTimeout))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"revstream/clickhouse"
 	"revstream/ingest/revenue"
 )
@@ -73,47 +75,68 @@ func (n *rateNeeds) add(into, currency string, day time.Time) {
 	}
 }
 
-// exchange reads the rates that are needed. If none is, it asks nothing.
+// exchange has the rates that are needed. If none is, it asks nothing.
 func (r *reading) exchange(ctx context.Context, needs rateNeeds) (*exchange, error) {
 	x := newExchange(r.into)
 	if len(needs.currencies) == 0 {
 		return x, nil
 	}
-	rows, err := ask[rateRow](ctx, r, "exchange rates", r.questions.rates,
-		clickhouse.Named{Name: "currencies", Value: append(slices.Clone(needs.currencies), r.into)},
-		clickhouse.Named{Name: "since", Value: needs.first.UTC().Format(time.DateOnly)},
-		clickhouse.Named{Name: "until", Value: needs.last.UTC().Format(time.DateOnly)},
-		clickhouse.Named{Name: "as_of", Value: r.knownUntil()})
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range rows {
-		if err := x.learn(row); err != nil {
+	currencies := slices.Sorted(slices.Values(append(slices.Clone(needs.currencies), r.into)))
+	key := rateKey{version: r.ratesVersion, currencies: strings.Join(currencies, " "), asOf: r.knownUntil(),
+		since: needs.first.UTC().Format(time.DateOnly), until: needs.last.UTC().Format(time.DateOnly)}
+	rates, known := r.rates.Get(key)
+	if !known {
+		rows, err := ask[rateRow](ctx, r, "exchange rates", r.questions.rates,
+			clickhouse.Named{Name: "currencies", Value: currencies},
+			clickhouse.Named{Name: "since", Value: key.since}, clickhouse.Named{Name: "until", Value: key.until},
+			clickhouse.Named{Name: "as_of", Value: key.asOf})
+		if err != nil {
 			return nil, err
 		}
+		if rates, err = rateTable(rows); err != nil {
+			return nil, err
+		}
+		if key.version != "" {
+			r.rates.Add(key, rates)
+		}
 	}
+	x.rates = rates
 	return x, nil
 }
 
-func newExchange(into string) *exchange {
-	return &exchange{into: into, rates: map[pair][]rate{}, found: map[string]map[int64]*big.Int{}}
+// rateKey is what decides about the rates that are read.
+type rateKey struct {
+	version                  string // of all rates: a table of another version is none
+	currencies, since, until string
+	asOf                     time.Time
 }
 
-// learn takes a rate; those of a pair come in order of day.
-func (x *exchange) learn(row rateRow) error {
-	whole, fraction, _ := strings.Cut(row.Rate, ".")
-	if len(fraction) > rateDecimals {
-		return fmt.Errorf("rate %s/%s %q has more than %d decimals", row.Base, row.Quote, row.Rate, rateDecimals)
+// rateTables keeps tables of rates that were read. They are shared, and not changed.
+// Rates are added and never altered in place, so their version says when to read again.
+type rateTables = lru.Cache[rateKey, map[pair][]rate]
+
+// rateTable are the rates by pair, each in order of day, as they are read.
+func rateTable(rows []rateRow) (map[pair][]rate, error) {
+	table := map[pair][]rate{}
+	for _, row := range rows {
+		whole, fraction, _ := strings.Cut(row.Rate, ".")
+		if len(fraction) > rateDecimals {
+			return nil, fmt.Errorf("rate %s/%s %q has more than %d decimals", row.Base, row.Quote, row.Rate, rateDecimals)
+		}
+		value, ok := new(big.Int).SetString(whole+fraction+strings.Repeat("0", rateDecimals-len(fraction)), 10)
+		if !ok {
+			return nil, fmt.Errorf("rate %s/%s %q is not a decimal number", row.Base, row.Quote, row.Rate)
+		}
+		if value.Sign() > 0 {
+			key := pair{row.Base, row.Quote}
+			table[key] = append(table[key], rate{row.Day.UTC(), value})
+		}
 	}
-	value, ok := new(big.Int).SetString(whole+fraction+strings.Repeat("0", rateDecimals-len(fraction)), 10)
-	if !ok {
-		return fmt.Errorf("rate %s/%s %q is not a decimal number", row.Base, row.Quote, row.Rate)
-	}
-	if value.Sign() > 0 {
-		key := pair{row.Base, row.Quote}
-		x.rates[key] = append(x.rates[key], rate{row.Day.UTC(), value})
-	}
-	return nil
+	return table, nil
+}
+
+func newExchange(into string) *exchange {
+	return &exchange{into: into, found: map[string]map[int64]*big.Int{}}
 }
 
 // on is the last known rate of the pair on or before the day.

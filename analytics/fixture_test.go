@@ -140,7 +140,8 @@ func openStoreWith(t testing.TB, engine *embedded.Engine, database string, confi
 func newApp(t testing.TB, store *clickhouse.Store, change ...func(*Config)) (*Server, *fiber.App) {
 	t.Helper()
 	config := DefaultConfig()
-	config.KeyRequestsBurst = 1_000_000 // the clock stands still, so what is spent does not come back
+	config.HorizonAgeMax = time.Nanosecond // what a test has stored is there at once
+	config.KeyRequestsBurst = 1_000_000    // the clock stands still, so what is spent does not come back
 	for _, apply := range change {
 		apply(&config)
 	}

@@ -21,8 +21,8 @@ var sqlFiles embed.FS
 // questions are the texts of the SQL files. They hold no values: those are bound.
 // What cannot be bound is chosen from fixed lists when they are loaded.
 type questions struct {
-	progress, rates, explain, explained, retention string
-	committed, trials                              string
+	horizon, rates, explain, explained, retention string
+	committed, trials                             string
 	// cohorts are by calendar or, relative, by each customer's own time.
 	cohorts map[bool]string
 	// items are those of an entry as it is believed now, or as of a moment.
@@ -115,7 +115,7 @@ func loadQuestions() (*questions, error) {
 		return text.String()
 	}
 	q := &questions{
-		progress: complete("progress", nil), rates: complete("rates", nil),
+		horizon: complete("horizon", nil), rates: complete("rates", nil),
 		explain: complete("explain", nil), explained: complete("explained", nil),
 		retention: complete("retention", parts{}),
 		committed: complete("committed", nil), trials: complete("trials", nil),
@@ -177,14 +177,17 @@ func orderBy(by Sort, descending bool) string {
 // common, and what they cost together.
 type reading struct {
 	store     *clickhouse.Store
-	slices    int
 	questions *questions
+	horizons  *horizons
+	rates     *rateTables
 	workspace string
 	Filter
-	by       breakdown
-	profile  profile
-	into     string // the currency of the answer
-	rowsRead atomic.Uint64
+	by      breakdown
+	profile profile
+	into    string // the currency of the answer
+	// ratesVersion is the horizon's, once it was read: rates are not kept without it.
+	ratesVersion string
+	rowsRead     atomic.Uint64
 }
 
 // whole reports that the rollups cannot answer, so that the entries have to.
@@ -332,11 +335,7 @@ func (c cuts) bind() []clickhouse.Named {
 // completeThrough is the instant before which everything accepted is in the
 // answers that are read after it; the zero time while a slice has not said how far it is.
 func (r *reading) completeThrough(ctx context.Context) (time.Time, error) {
-	rows, err := ask[struct {
-		At time.Time `ch:"complete_through"`
-	}](ctx, r, "progress", r.questions.progress, clickhouse.Named{Name: "slices", Value: r.slices})
-	if err != nil || len(rows) == 0 {
-		return time.Time{}, err
-	}
-	return rows[0].At.UTC(), nil
+	h, err := r.horizon(ctx)
+	r.ratesVersion = h.rates
+	return h.complete, err
 }

@@ -15,7 +15,7 @@ func TestConditionsEndTheirLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := []string{q.progress, q.rates, q.explain, q.explained, q.retention, q.committed, q.trials}
+	texts := []string{q.horizon, q.rates, q.explain, q.explained, q.retention, q.committed, q.trials}
 	for _, choices := range []map[parts]string{q.flows, q.locate, q.movements, q.paying} {
 		texts = slices.AppendSeq(texts, maps.Values(choices))
 	}

@@ -13,6 +13,7 @@ import (
 	_ "time/tzdata" // time zones of questions must not depend on the machine
 
 	"github.com/gofiber/fiber/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -47,7 +48,8 @@ type Dependencies struct {
 type Server struct {
 	config    Config
 	store     *clickhouse.Store
-	slices    int
+	horizons  *horizons
+	rates     *rateTables
 	directory Directory
 	log       *zap.Logger
 	metrics   *metrics
@@ -79,13 +81,18 @@ func New(config Config, dependencies Dependencies) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	rates, err := lru.New[rateKey, map[pair][]rate](config.RateTablesMax)
+	if err != nil {
+		return nil, err
+	}
 	now := dependencies.Now
 	if now == nil {
 		now = time.Now
 	}
 	return &Server{
-		config: config, store: dependencies.Store, slices: dependencies.Slices, directory: dependencies.Directory, log: dependencies.Log,
+		config: config, store: dependencies.Store, directory: dependencies.Directory, log: dependencies.Log,
 		metrics: metrics, now: now, questions: questions, figures: newFigures(),
+		horizons: &horizons{slices: dependencies.Slices, ageMax: config.HorizonAgeMax}, rates: rates,
 		limits: limits, inFlight: make(chan struct{}, config.RequestsInFlightMax),
 		exporting: make(chan struct{}, config.ExportsInFlightMax),
 		streams:   &streams{byKey: map[string]int{}}, frontier: &frontier{},
