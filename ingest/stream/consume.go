@@ -112,19 +112,35 @@ func (r DeliveryReader) gather(ctx context.Context, client *kgo.Client) ([]*kgo.
 	return records, nil
 }
 
-// keep stores a batch, as often as it takes.
+// heldBytesMax is how much of bodies is held before it is stored: compressed ones come to
+// far more than what was fetched.
+const heldBytesMax = 32 << 20
+
+// keep stores a batch, in parts where it is large.
 func (r DeliveryReader) keep(ctx context.Context, records []*kgo.Record) error {
 	var deliveries []Delivery
+	held := 0
 	for _, record := range records {
 		d, err := DecodeDelivery(record.Value)
 		if err == nil {
 			deliveries = append(deliveries, d)
+			if held += len(d.Body); held > heldBytesMax {
+				if err := r.store(ctx, deliveries); err != nil {
+					return err
+				}
+				deliveries, held = nil, 0
+			}
 			continue
 		}
 		if err := r.Quarantine(ctx, NewDeadLetter(record, PoisonReason(err), err, time.Now().UTC())); err != nil {
 			return err
 		}
 	}
+	return r.store(ctx, deliveries)
+}
+
+// store stores deliveries, as often as it takes.
+func (r DeliveryReader) store(ctx context.Context, deliveries []Delivery) error {
 	if len(deliveries) == 0 {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"revstream/ingest/revenue"
@@ -32,8 +33,8 @@ type Delivery struct {
 	// Header are the headers without those that hold a secret.
 	Header http.Header `json:"header,omitempty"`
 	Body   []byte      `json:"-"`
-	// Truncated: the delivery is larger than a record can be, and only its beginning
-	// is here. It cannot be read again.
+	// Truncated: the delivery is larger than a record can be, compressed too, and only its
+	// beginning is here. It cannot be read again.
 	Truncated bool `json:"truncated,omitempty"`
 	// Refusal is why it does not verify; then there is neither body nor header.
 	Refusal string `json:"refusal,omitempty"`
@@ -54,10 +55,23 @@ type DeliveredItem struct {
 	Error   string    `json:"error,omitempty"`
 }
 
-// deliveryVersion is the version of the encoding of deliveries.
-const deliveryVersion = 1
+// Versions of the encoding of deliveries: as it is, and compressed.
+const (
+	deliveryVersion   = 1
+	compressedVersion = 2
+)
 
-// deliveryRecord is the encoding of a delivery: JSON, the body as text if it is UTF-8.
+// compressedAbove is the size from which on a delivery is compressed. What is that large
+// is a batch of events that look alike, and takes a tenth; so it is kept whole where a
+// record could not hold it otherwise.
+const compressedAbove = 64 << 10
+
+// expandedBytesMax bounds what compressed text may come to: more than any that was
+// accepted, whatever JSON makes of its bytes.
+const expandedBytesMax = 256 << 20
+
+// deliveryRecord is the encoding of a delivery: JSON, the body as text if it is UTF-8; or
+// its id beside all of that compressed.
 type deliveryRecord struct {
 	V int `json:"v"`
 	*Delivery
@@ -66,8 +80,30 @@ type deliveryRecord struct {
 	Statements []json.RawMessage `json:"statements,omitempty"`
 }
 
-// EncodeDelivery is the delivery as the topic has it. The error is an ErrInvalid.
+type compressedRecord struct {
+	V    int    `json:"v"`
+	ID   string `json:"id"`
+	Zstd []byte `json:"zstd"`
+}
+
+// EncodeDelivery is the delivery as the topic and the archive have it. The error is an
+// ErrInvalid.
 func EncodeDelivery(d *Delivery) ([]byte, error) {
+	text, err := encodeWhole(d)
+	if err != nil || len(text) <= compressedAbove {
+		return text, err
+	}
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, fmt.Errorf("compress delivery %s: %w", d.ID, err)
+	}
+	if text, err = json.Marshal(compressedRecord{compressedVersion, d.ID, w.EncodeAll(text, nil)}); err != nil {
+		return nil, fmt.Errorf("encode delivery %s: %w: %w", d.ID, ErrInvalid, err)
+	}
+	return text, nil
+}
+
+func encodeWhole(d *Delivery) ([]byte, error) {
 	record := deliveryRecord{V: deliveryVersion, Delivery: d}
 	if utf8.Valid(d.Body) {
 		record.Body = string(d.Body)
@@ -90,6 +126,25 @@ func EncodeDelivery(d *Delivery) ([]byte, error) {
 
 // DecodeDelivery reads what EncodeDelivery wrote. The error is an ErrPoison.
 func DecodeDelivery(text []byte) (Delivery, error) {
+	var packed compressedRecord
+	if err := json.Unmarshal(text, &packed); err == nil && packed.V == compressedVersion {
+		if text, err = expanded(packed.Zstd); err != nil {
+			return Delivery{}, &poisonError{ReasonSyntax, err}
+		}
+	}
+	return decodeWhole(text)
+}
+
+func expanded(packed []byte) ([]byte, error) {
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(expandedBytesMax))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return r.DecodeAll(packed, nil)
+}
+
+func decodeWhole(text []byte) (Delivery, error) {
 	var d Delivery
 	record := deliveryRecord{Delivery: &d}
 	if err := json.Unmarshal(text, &record); err != nil {
@@ -121,7 +176,7 @@ func (c Config) keptRecord(d *Delivery) (*kgo.Record, error) {
 	text, err := EncodeDelivery(d)
 	if err == nil && len(text) > c.RecordBytesMax {
 		cut := *d
-		// In JSON a byte may take six.
+		// In JSON a byte may take six, and what did not compress before may not now.
 		cut.Truncated, cut.Body, cut.Statements = true, d.Body[:min(len(d.Body), c.RecordBytesMax/8)], nil
 		text, err = EncodeDelivery(&cut)
 	}

@@ -2,7 +2,10 @@ package stream
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"reflect"
 	"strings"
@@ -46,7 +49,7 @@ func TestDeliveriesAreKeptAsTheyCame(t *testing.T) {
 			t.Errorf("got %+v\nwant %+v", got, *d)
 		}
 	}
-	for _, text := range []string{"", "{}", `{"v":2,"id":"d","workspace":"w","received_at":"2026-01-01T00:00:00Z"}`, `{"v":1}`,
+	for _, text := range []string{"", "{}", `{"v":2,"id":"d","zstd":"AAAA"}`, `{"v":2,"id":"d","workspace":"w","received_at":"2026-01-01T00:00:00Z"}`, `{"v":1}`,
 		`{"v":1,"id":"d","workspace":"w","received_at":"2026-01-01T00:00:00Z","statements":[{}]}`} {
 		if d, err := DecodeDelivery([]byte(text)); !errors.Is(err, ErrPoison) {
 			t.Errorf("%s was read as %+v, %v", text, d, err)
@@ -54,11 +57,42 @@ func TestDeliveriesAreKeptAsTheyCame(t *testing.T) {
 	}
 }
 
-// A delivery that is larger than a record keeps its beginning, and says so: its
-// statements are not refused because of it.
+// A batch of 4 MiB, which is the most that is accepted, is kept whole in a record of
+// 512 KiB, with what it says.
+func TestLargeDeliveriesAreKeptWhole(t *testing.T) {
+	const bodyBytesMax = 4 << 20 // ingest.body_bytes_max
+	cfg, random := DefaultConfig(), rand.New(rand.NewPCG(1, 2))
+	d := testDelivery("dlv_1", "")
+	said := d.Statements[0]
+	var body strings.Builder
+	body.WriteString(`{"events":[`)
+	for d.Statements = nil; body.Len() < bodyBytesMax-1000; {
+		said.ObjectID, said.Amount = fmt.Sprintf("PM%024X", random.Uint64()), random.Int64N(100_000)
+		d.Statements = append(d.Statements, said)
+		fmt.Fprintf(&body, `{"id":"EV%024X","created_at":"2026-01-02T03:04:%02d.%03dZ","resource_type":"payments","action":"confirmed","links":{"payment":%q,"mandate":"MD%012X"},
+			"details":{"origin":"gocardless","cause":"payment_confirmed","description":"Enough time has passed since the payment was submitted."},"metadata":{"order":"%d"},"amount":%d,"more":%q},`,
+			random.Uint64(), random.IntN(60), random.IntN(1000), said.ObjectID, random.Uint32(), random.Uint32(), said.Amount, strings.Repeat("as in every other event; ", 25))
+	}
+	body.WriteString(`{}]}`)
+	d.Body = []byte(body.String())
+	record, err := cfg.keptRecord(d)
+	if err != nil || len(record.Value) > cfg.RecordBytesMax {
+		t.Fatalf("%d events of %d bytes are a record of %d, %v", len(d.Statements), len(d.Body), len(record.Value), err)
+	}
+	got, err := DecodeDelivery(record.Value)
+	if err != nil || !reflect.DeepEqual(got, *d) {
+		t.Errorf("came back as %d bytes, truncated %v, %d statements, %v", len(got.Body), got.Truncated, len(got.Statements), err)
+	}
+	t.Logf("%d events: a body of %d bytes is a record of %d", len(d.Statements), len(d.Body), len(record.Value))
+}
+
+// A delivery that does not fit a record however it is kept keeps its beginning, and says so:
+// its statements are not refused because of it.
 func TestLargeDeliveriesAreTruncated(t *testing.T) {
 	cfg := DefaultConfig()
-	for _, body := range []string{strings.Repeat("x", 2*cfg.RecordBytesMax), strings.Repeat("\x01", cfg.RecordBytesMax)} {
+	random := make([]byte, 2*cfg.RecordBytesMax) // does not compress
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(random)
+	for _, body := range []string{string(random), hex.EncodeToString(random)} {
 		record, err := cfg.keptRecord(testDelivery("dlv_1", body))
 		if err != nil || len(record.Value) > cfg.RecordBytesMax {
 			t.Fatalf("a record of %d bytes, %v", len(record.Value), err)
