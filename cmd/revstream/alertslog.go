@@ -8,6 +8,7 @@ import (
 
 	"revstream/analytics"
 	"revstream/clickhouse"
+	"revstream/ingest/control"
 )
 
 func alertsLogCommand() *cobra.Command {
@@ -24,23 +25,14 @@ func alertsLogCommand() *cobra.Command {
 			}
 			return required(map[string]string{"workspace": filter.Workspace})
 		},
-		RunE: withSite(bothEngines, func(command *cobra.Command, _ []string, s *site) error {
-			ctx := command.Context()
-			directory, err := s.directory(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: withBooks(func(command *cobra.Command, directory *control.Directory, store *clickhouse.Cluster, _ *site) error {
 			if err := knownWorkspace(directory, filter.Workspace); err != nil {
-				return err
-			}
-			store, err := s.store(ctx)
-			if err != nil {
 				return err
 			}
 			if since > 0 {
 				filter.Since = time.Now().Add(-since)
 			}
-			found, err := store.Answers().Notifications(ctx, filter)
+			found, err := store.Answers().Notifications(command.Context(), filter)
 			if err != nil {
 				return err
 			}

@@ -31,12 +31,8 @@ func checkCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "check", Short: "Compare statements, ledger and derived tables, and the sink with Kafka", Long: checkHelp,
 		Args: usage(cobra.NoArgs),
-		RunE: withSite(bothEngines, func(command *cobra.Command, _ []string, s *site) error {
+		RunE: withStore(bothEngines, func(command *cobra.Command, _ []string, store *clickhouse.Cluster, s *site) error {
 			ctx := command.Context()
-			store, err := s.store(ctx)
-			if err != nil {
-				return err
-			}
 			positions, reached, err := s.caughtUp(ctx, wait)
 			if err != nil {
 				return err

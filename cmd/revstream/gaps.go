@@ -20,11 +20,7 @@ func gapsListCommand() *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use: "list", Short: "List the gaps that were accepted", Args: usage(cobra.NoArgs),
-		RunE: withSite(bothEngines, func(command *cobra.Command, _ []string, s *site) error {
-			store, err := s.store(command.Context())
-			if err != nil {
-				return err
-			}
+		RunE: withStore(bothEngines, func(command *cobra.Command, _ []string, store *clickhouse.Cluster, _ *site) error {
 			gaps, err := store.Gaps(command.Context())
 			if err != nil {
 				return err
@@ -62,12 +58,8 @@ func gapsAcceptCommand() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: withSite(bothEngines, func(command *cobra.Command, _ []string, s *site) error {
+		RunE: withStore(bothEngines, func(command *cobra.Command, _ []string, store *clickhouse.Cluster, s *site) error {
 			ctx := command.Context()
-			store, err := s.store(ctx)
-			if err != nil {
-				return err
-			}
 			if err := s.acceptGap(ctx, store, gap); err != nil {
 				return err
 			}

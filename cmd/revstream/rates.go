@@ -24,11 +24,7 @@ func ratesLoadCommand() *cobra.Command {
 			"unit of base was worth rate units of quote). Nothing of a file is taken unless\nall of it is good. What was loaded before stays on record, and what is loaded\n" +
 			"later goes before it.\n\nThe bank publishes at\nhttps://www.ecb.europa.eu/stats/policy_and_exchange_rates/euro_reference_exchange_rates",
 		Args: usage(cobra.MinimumNArgs(1)),
-		RunE: withSite(bothEngines, func(command *cobra.Command, args []string, s *site) error {
-			store, err := s.store(command.Context())
-			if err != nil {
-				return err
-			}
+		RunE: withStore(bothEngines, func(command *cobra.Command, args []string, store *clickhouse.Cluster, _ *site) error {
 			for _, name := range args {
 				loaded, err := readRates(command, name, source)
 				if err != nil {
@@ -62,11 +58,7 @@ func readRates(command *cobra.Command, name, source string) ([]clickhouse.Rate, 
 func ratesListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the pairs of currencies, and the newest rate of each", Args: usage(cobra.NoArgs),
-		RunE: withSite(bothEngines, func(command *cobra.Command, _ []string, s *site) error {
-			store, err := s.store(command.Context())
-			if err != nil {
-				return err
-			}
+		RunE: withStore(bothEngines, func(command *cobra.Command, _ []string, store *clickhouse.Cluster, _ *site) error {
 			pairs, err := store.Answers().LatestRates(command.Context())
 			if err != nil {
 				return err

@@ -23,11 +23,7 @@ func rebuildCommand() *cobra.Command {
 		Long: "Make derived tables what the ledger says, while everything runs. Without a table,\nall of them: " +
 			strings.Join(tables, ", ") + ".\n\nThe ledger itself is made what the statements come to, and then the derived tables\nwhat it says, by `rebuild ledger`.",
 		ValidArgs: choice, Args: usage(cobra.OnlyValidArgs),
-		RunE: withSite(bothEngines, func(command *cobra.Command, args []string, s *site) error {
-			store, err := s.store(command.Context())
-			if err != nil {
-				return err
-			}
+		RunE: withStore(bothEngines, func(command *cobra.Command, args []string, store *clickhouse.Cluster, _ *site) error {
 			if len(args) == 0 {
 				args = tables
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"revstream/clickhouse"
 	"revstream/connectors"
 	"revstream/connectors/registry"
 	"revstream/ingest/archive"
@@ -28,10 +29,10 @@ func deliveriesReplayCommand() *cobra.Command {
 			"nothing, and a replay that was cut off can be run again. The ledger keeps what was\n" +
 			"believed before. --dry-run shows what would change.",
 		PreRunE: func(*cobra.Command, []string) error { return selection.settle() },
-		RunE: withSite(bothEngines, func(command *cobra.Command, _ []string, s *site) error {
+		RunE: withBooks(func(command *cobra.Command, directory *control.Directory, store *clickhouse.Cluster, s *site) error {
 			out := command.OutOrStdout()
 			lines := json.NewEncoder(out)
-			replay, err := s.replay(command.Context())
+			replay, err := s.replay(directory, store)
 			if err != nil {
 				return err
 			}
@@ -110,15 +111,7 @@ func statementLine(e *revenue.Event) string {
 }
 
 // replay is one with the connectors of this program and the endpoints of the site.
-func (s *site) replay(ctx context.Context) (archive.Replay, error) {
-	directory, err := s.directory(ctx)
-	if err != nil {
-		return archive.Replay{}, err
-	}
-	store, err := s.store(ctx)
-	if err != nil {
-		return archive.Replay{}, err
-	}
+func (s *site) replay(directory *control.Directory, store *clickhouse.Cluster) (archive.Replay, error) {
 	producer, err := stream.NewProducer(s.config.Kafka, nil, zap.NewNop())
 	if err != nil {
 		return archive.Replay{}, fmt.Errorf("opening a producer: %w", err)
