@@ -38,10 +38,51 @@ func (c Client) Fetch(ctx context.Context, baseURL, path string, authorise func(
 	return ParseObject(text)
 }
 
+// RefusedError says that an API does not tell what it was asked, and will not as long as
+// it is asked so: mostly because the key may not read it. A person has to act.
+type RefusedError struct {
+	// Path is what was asked for, Status the answer's, Detail what the API says of it.
+	Path   string
+	Status int
+	Detail string
+}
+
+// Error is all of it.
+func (e *RefusedError) Error() string {
+	text := fmt.Sprintf("the provider's API refuses %s with %d %s", e.Path, e.Status, http.StatusText(e.Status))
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// refusedDetailMax bounds what is quoted of an API, in bytes.
+const refusedDetailMax = 300
+
+func refusal(path string, status int, text []byte) error {
+	path, _, _ = strings.Cut(path, "?")
+	e := &RefusedError{Path: path, Status: status}
+	if answer, err := ParseObject(text); err == nil {
+		e.Detail = answer.Text("error.message", "error.detail", "message", "detail")
+		e.Detail = strings.ToValidUTF8(e.Detail[:min(len(e.Detail), refusedDetailMax)], "")
+	}
+	return e
+}
+
+// refuses reports whether a status means that asking again would not help.
+func refuses(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	default:
+		return status >= http.StatusBadRequest && status < http.StatusInternalServerError
+	}
+}
+
 // Read reads what is at a path below a base URL; authorise puts the credentials on
 // the request. That there is nothing is an ErrMalformed, for a retry would not make
-// it; every other failure is temporary, a refused key among them: it can be mended
-// while the provider keeps trying.
+// it. What the API refuses, above all to this key, is a *RefusedError; every other
+// failure is temporary.
 func (c Client) Read(ctx context.Context, baseURL, path string, authorise func(*http.Request)) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, fetchTimeout))
 	defer cancel()
@@ -63,6 +104,8 @@ func (c Client) Read(ctx context.Context, baseURL, path string, authorise func(*
 		return nil, fmt.Errorf("fetching %s: %w", path, err)
 	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone:
 		return nil, &InvalidError{Code: "unknown_object", Detail: "The provider does not know " + path + "."}
+	case refuses(response.StatusCode):
+		return nil, refusal(path, response.StatusCode, text)
 	case response.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("fetching %s: the provider answers %s", path, response.Status)
 	case len(text) > fetchBytesMax:

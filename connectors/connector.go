@@ -90,6 +90,10 @@ type Item struct {
 	// Events are the statements to publish, complete and valid, with workspace,
 	// group, version and received time. None is a normal result.
 	Events []revenue.Event
+	// Lacks is what the provider's API refuses to say about the item, mostly a
+	// *RefusedError: it is booked as far as its body goes, and says in the metadata what
+	// is unknown.
+	Lacks error
 	// Err is why the item can never be read, or that it does not verify: an
 	// ErrMalformed or ErrBadSignature. Then there are no Events.
 	Err error
@@ -102,6 +106,10 @@ type Outcome string
 const (
 	// OutcomeBooked: it became statements.
 	OutcomeBooked Outcome = "booked"
+	// OutcomeIncomplete: it became statements, but of its body alone, because the
+	// provider's API refuses what else there is to know to the endpoint's key. Once the
+	// key may read it, a replay completes them.
+	OutcomeIncomplete Outcome = "incomplete"
 	// OutcomeIgnored: its type is unknown, or it books nothing. It is acknowledged
 	// and counted, for sending it again would not change it.
 	OutcomeIgnored Outcome = "ignored"
@@ -124,6 +132,8 @@ func (i Item) Outcome() Outcome {
 		return OutcomeQuarantined
 	case len(i.Events) == 0:
 		return OutcomeIgnored
+	case i.Lacks != nil:
+		return OutcomeIncomplete
 	default:
 		return OutcomeBooked
 	}

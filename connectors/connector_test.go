@@ -159,6 +159,7 @@ func TestFetch(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, _, _ := r.BasicAuth(); user != "key" {
 			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"error":{"message":"may not read this"}}`))
 			return
 		}
 		switch r.URL.RequestURI() {
@@ -181,12 +182,15 @@ func TestFetch(t *testing.T) {
 		t.Errorf("%v, %v", object, err)
 	}
 	for path, malformed := range map[string]bool{"/none": true, "/broken": true, "/moved": false, "/busy": false} {
-		if _, err := (Client{}).Fetch(t.Context(), server.URL+"/v1", path, withKey); err == nil || errors.Is(err, ErrMalformed) != malformed {
+		if _, err := (Client{}).Fetch(t.Context(), server.URL+"/v1", path, withKey); err == nil || errors.Is(err, ErrMalformed) != malformed || errors.As(err, new(*RefusedError)) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if _, err := (Client{}).Fetch(t.Context(), server.URL+"/v1", "/none", func(*http.Request) {}); err == nil || errors.Is(err, ErrMalformed) {
-		t.Errorf("a refused key is not temporary: %v", err)
+	var refused *RefusedError
+	if _, err := (Client{}).Fetch(t.Context(), server.URL+"/v1", "/none?id=1", func(*http.Request) {}); !errors.As(err, &refused) || errors.Is(err, ErrMalformed) {
+		t.Errorf("a refused key: %v", err)
+	} else if want := (RefusedError{"/none", http.StatusUnauthorized, "may not read this"}); *refused != want || ReasonOf(err) != ReasonAPIRefused {
+		t.Errorf("%+v, want %+v", *refused, want)
 	}
 	server.Close()
 	if _, err := (Client{}).Fetch(t.Context(), server.URL, "/x", withKey); err == nil || errors.Is(err, ErrMalformed) {

@@ -27,6 +27,8 @@ type Reader struct {
 	About revenue.Delivery
 	// At is when the event happened, if the provider says so: see Item.
 	At time.Time
+	// Lacks is what the provider's API refuses to say: see Item.
+	Lacks error
 	// Exponents are the decimals of the currencies of which the provider has another
 	// idea than ISO 4217, by upper-case code.
 	Exponents map[string]int
@@ -48,7 +50,7 @@ func (r *Reader) Item() Item {
 		item.Err = r.fault
 		return item
 	}
-	item.Events = r.events
+	item.Events, item.Lacks = r.events, r.Lacks
 	return item
 }
 

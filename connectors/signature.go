@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Reason is why a delivery does not verify, for counters and for those who have
+// Reason is why a delivery is not accepted, for counters and for those who have
 // to find out.
 type Reason string
 
@@ -38,12 +38,18 @@ const (
 	// the two it is.
 	ReasonBodyAltered Reason = "body_altered"
 	ReasonWrongSecret Reason = "wrong_secret"
+	// ReasonAPIRefused: it verifies, but only names an object, which the provider's API
+	// refuses to the endpoint's key. It is to be sent again until the key is mended.
+	ReasonAPIRefused Reason = "api_refused"
 )
 
-// ReasonOf is the reason of an ErrBadSignature; what says nothing better is a mismatch.
+// ReasonOf is the reason of an ErrBadSignature or a *RefusedError; what says nothing better is a mismatch.
 func ReasonOf(err error) Reason {
 	if refused := new(SignatureError); errors.As(err, &refused) {
 		return refused.Reason
+	}
+	if errors.As(err, new(*RefusedError)) {
+		return ReasonAPIRefused
 	}
 	return ReasonMismatch
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -26,10 +27,10 @@ func keptDelivery(connector connectors.Connector, mode control.Mode, delivery co
 	}
 	for _, item := range items {
 		shown := stream.DeliveredItem{ID: item.ID, Type: item.Type, APIVersion: item.APIVersion, At: item.At, Outcome: string(item.Outcome())}
-		switch {
-		case item.Err != nil:
-			shown.Error = item.Err.Error()
-		case !acceptsAll(mode, item.Events):
+		if trouble := cmp.Or(item.Err, item.Lacks); trouble != nil {
+			shown.Error = trouble.Error()
+		}
+		if !acceptsAll(mode, item.Events) {
 			shown.Outcome = string(connectors.OutcomeOtherMode)
 		}
 		kept.Items = append(kept.Items, shown)
@@ -74,7 +75,7 @@ func reveals(text, secret string) bool {
 	return secret != "" && (strings.Contains(text, secret) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(secret))))
 }
 
-// keepRefusal notes that a delivery did not verify, without its body: whoever sends
+// keepRefusal notes that a delivery was not accepted, without its body: whoever sends
 // what does not verify must not fill our disks. Not more than so many a second are
 // noted, and none is waited for: the counters have them all.
 func (s *Server) keepRefusal(ctx context.Context, connector connectors.Connector, delivery connectors.Delivery, cause error) {

@@ -33,7 +33,7 @@ func newMetrics(registerer prometheus.Registerer, inFlight func() int64, ahead f
 		records:    counter("records_total", "Records of requests, by door and outcome.", "door", "outcome"),
 		statements: counter("statements_total", "Statements acknowledged by Kafka, by door.", "door"),
 		lookups:    counter("lookups_total", "Lookups of messages, contacts, offers and short links, by outcome.", "outcome"),
-		items:      counter("webhook_events_total", "Events of webhook deliveries that verified, by provider and outcome: booked, ignored (unknown, or books nothing), other_mode, quarantined, refused.", "provider", "outcome"),
+		items:      counter("webhook_events_total", "Events of webhook deliveries that verified, by provider and outcome: booked, incomplete (booked without what the provider's API refuses to the endpoint's key), ignored (unknown, or books nothing), other_mode, quarantined, refused.", "provider", "outcome"),
 		refusals:   counter("webhook_refusals_total", "Webhook deliveries that do not verify, by provider and reason.", "provider", "reason"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "revstream", Subsystem: "ingest", Name: "request_seconds",

@@ -24,7 +24,7 @@ func newSourceMetrics() *sourceMetrics {
 	}
 	return &sourceMetrics{
 		events:   counter("events_total", "Events of deliveries that verified, by endpoint, provider and outcome.", "outcome"),
-		refusals: counter("refusals_total", "Deliveries that do not verify, by endpoint, provider and reason.", "reason"),
+		refusals: counter("refusals_total", "Deliveries that do not verify, or whose object the provider's API refuses to the endpoint's key (api_refused), by endpoint, provider and reason.", "reason"),
 		versions: counter("api_versions_total", "Events, by endpoint, provider and the API version they are rendered in.", "version"),
 		last: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "revstream", Subsystem: "source", Name: "last_delivery_timestamp_seconds",

@@ -198,6 +198,10 @@ func (s *Server) refused(ctx context.Context, connector connectors.Connector, de
 		return f
 	case errors.Is(err, connectors.ErrMalformed), errors.Is(err, stream.ErrBusy):
 		return err
+	case errors.As(err, new(*connectors.RefusedError)):
+		s.Log.Warn("webhook delivery cannot be read: the provider's API refuses", zap.String("provider", connector.Provider), zap.String("endpoint", delivery.Integration), zap.Error(err))
+		s.keepRefusal(ctx, connector, delivery, err)
+		return s.busy(err)
 	default:
 		return s.busy(err)
 	}

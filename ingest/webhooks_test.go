@@ -54,6 +54,10 @@ func decodeTest(_ context.Context, d connectors.Delivery) ([]connectors.Item, er
 		case "invalid": // breaks a rule of the encoding
 			event.Currency = "no currency"
 			item.Events = []revenue.Event{event}
+		case "partial":
+			item.Events, item.Lacks = []revenue.Event{event}, &connectors.RefusedError{Path: "/prices", Status: http.StatusForbidden}
+		case "locked":
+			return nil, &connectors.RefusedError{Path: "/payments", Status: http.StatusUnauthorized}
 		case "ignored":
 		case "malformed":
 			item.Err = &connectors.InvalidError{Field: "amount", Code: "invalid_amount", Detail: "is no amount"}
@@ -91,6 +95,8 @@ func TestWebhooks(t *testing.T) {
 		{path, "bad", 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The signature does not verify with any secret of the endpoint.","code":"bad_signature"}`},
 		{path, "malformed", 200, received},
 		{path, "temporary", 503, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"The request cannot be served right now. Send it again.","code":"unavailable"}`},
+		{path, "partial", 200, received},
+		{path, "locked", 503, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"The request cannot be served right now. Send it again.","code":"unavailable"}`},
 		{path, "panic", 500, `{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"The request could not be served.","code":"internal_error"}`},
 		{"/webhooks/test/unknown", "good", 404, missing},
 		{"/webhooks/unknown/" + s.keys.endpoint, "good", 404, missing},
@@ -98,7 +104,7 @@ func TestWebhooks(t *testing.T) {
 	} {
 		s.call(http.MethodPost, test.path, test.body, "X-Signature", "s").expect(t, test.status, test.answer)
 	}
-	for outcome, want := range map[string]float64{"booked": 1, "ignored": 2, "other_mode": 1, "quarantined": 1} {
+	for outcome, want := range map[string]float64{"booked": 1, "incomplete": 1, "ignored": 2, "other_mode": 1, "quarantined": 1} {
 		if got := s.metric("revstream_ingest_webhook_events_total", "provider", "test", "outcome", outcome); got != want {
 			t.Errorf("%v %s, want %v", got, outcome, want)
 		}
@@ -110,7 +116,10 @@ func TestWebhooks(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
-	if events := s.published(); len(events) != 1 || events[0].Amount != 7 {
+	if got := s.metric("revstream_source_refusals_total", "endpoint", s.keys.endpoint, "reason", "api_refused"); got != 1 {
+		t.Errorf("%v deliveries that the API refuses to tell of", got)
+	}
+	if events := s.published(); len(events) != 2 || events[0].Amount != 7 {
 		t.Errorf("statements %+v", events)
 	}
 }

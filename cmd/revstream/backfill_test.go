@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -26,6 +27,7 @@ type stripeAccount struct {
 	lists    map[string][]map[string]any
 	requests atomic.Int64
 	down     atomic.Bool
+	mayNot   atomic.Bool // the key may not read anything
 }
 
 // stripeIDs are how ids of Stripe begin.
@@ -73,6 +75,9 @@ func (a *stripeAccount) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch n := a.requests.Add(1); {
 	case r.Header.Get("Authorization") != "Bearer rk_test":
 		http.Error(w, "no key", http.StatusUnauthorized)
+		return
+	case a.mayNot.Load():
+		http.Error(w, `{"error":{"message":"Having 'rak_invoice_read' would allow this request."}}`, http.StatusForbidden)
 		return
 	case a.down.Load():
 		http.Error(w, "no such host", http.StatusBadRequest) // not repeated by the client
@@ -167,6 +172,21 @@ func TestBackfill(t *testing.T) {
 	}
 	s.revstream(exitUsage, "backfill", "--endpoint", endpoint.ID)
 	s.revstream(exitUsage, "backfill", "--endpoint", endpoint.ID, "--since", "2026-01-01", "--until", "2025-01-01")
+	account.mayNot.Store(true)
+	payment := slices.IndexFunc(account.bodies, func(body string) bool { return strings.Contains(body, `"payment_intent.succeeded"`) })
+	other.must(other.signed([]byte(account.bodies[payment])))
+	s.await("what the key may not read", 20*time.Second, func() error {
+		if output := s.revstream(exitOK, "sources", "--workspace", "outage"); !strings.Contains(output, "REFUSED what 1 events leave out") {
+			return errors.New(output)
+		}
+		if output := s.revstream(exitOK, "deliveries", "list", "--workspace", "outage", "--outcome", "incomplete", "--json"); !strings.Contains(output, "rak_invoice_read") {
+			return errors.New(output)
+		}
+		return nil
+	})
+	if output := backfill(exitFailure); !strings.Contains(output, "with 403 Forbidden: Having") {
+		t.Errorf("a backfill with too few rights: %s", output)
+	}
 	checkLostDays(t, s)
 	t.Run("verify by hand", func(t *testing.T) { checkVerify(t, s, endpoint.ID, other, account.bodies[0]) })
 }

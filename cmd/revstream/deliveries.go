@@ -35,7 +35,7 @@ func (d *deliverySelection) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&d.filter.Endpoint, "endpoint", "", "only those of this webhook endpoint")
 	flags.StringVar(&d.filter.Provider, "provider", "", "only those of this provider")
 	flags.StringVar(&d.filter.Type, "type", "", "only those with an event of this type, like invoice.paid")
-	flags.StringVar(&d.filter.Outcome, "outcome", "", "only those with an event that was booked, ignored, other_mode, quarantined or refused")
+	flags.StringVar(&d.filter.Outcome, "outcome", "", "only those with an event that was booked, incomplete, ignored, other_mode, quarantined or refused")
 	flags.StringVar(&d.filter.Name, "id", "", "only those of this id: of the delivery, an event, an object, a payment, invoice, subscription or customer")
 	flags.StringVar(&d.since, "since", "", "received since: a date, an instant, or how long ago (24h)")
 	flags.StringVar(&d.until, "until", "", "received before: the same")

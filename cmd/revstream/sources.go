@@ -12,6 +12,7 @@ import (
 
 	"revstream/analytics"
 	"revstream/clickhouse"
+	"revstream/connectors"
 	"revstream/ingest/control"
 )
 
@@ -73,11 +74,24 @@ func printSources(out io.Writer, sources []analytics.Source) error {
 		for _, r := range s.Refusals {
 			fmt.Fprintf(table, "  refused\t%s: %d, the last %s\n", strings.ReplaceAll(r.Reason, "_", " "), r.Count, r.LastAt)
 		}
+		if n := incomplete(s.Events); n > 0 {
+			fmt.Fprintf(table, "  api_key\tREFUSED what %d events leave out; see `revstream deliveries list --outcome incomplete --json`\n", n)
+		}
 		for _, e := range s.Events {
 			fmt.Fprintf(table, "  %s\t%s: %d\n", e.Outcome, orDash(e.Type), e.Count)
 		}
 	}
 	return table.Flush()
+}
+
+// incomplete is how many events lack what the provider's API refused to say.
+func incomplete(events []analytics.SourceEvents) (n uint64) {
+	for _, e := range events {
+		if e.Outcome == string(connectors.OutcomeIncomplete) {
+			n += e.Count
+		}
+	}
+	return n
 }
 
 func reconciledText(r *analytics.SourceReconciliation) string {

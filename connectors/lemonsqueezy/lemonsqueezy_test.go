@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,15 +37,16 @@ func TestCheckSecret(t *testing.T) {
 	}
 }
 
-// TestWithoutPrices: that the API fails is temporary; without a key it is not asked.
+// TestWithoutPrices: that the API fails is temporary; what it refuses is unknown, as
+// without a key, when it is not asked.
 func TestWithoutPrices(t *testing.T) {
-	asked := 0
+	asked, status := 0, http.StatusTooManyRequests
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked++
 		if r.Header.Get("Authorization") != "Bearer key" {
 			t.Errorf("authorized by %q", r.Header.Get("Authorization"))
 		}
-		w.WriteHeader(http.StatusTooManyRequests)
+		w.WriteHeader(status)
 	}))
 	defer server.Close()
 	d := connectors.Delivery{
@@ -58,5 +60,10 @@ func TestWithoutPrices(t *testing.T) {
 	d.Settings["api_key"] = "key"
 	if _, err := New().Decode(t.Context(), d); err == nil || errors.Is(err, connectors.ErrMalformed) || asked != 1 {
 		t.Errorf("with a key: %v, want a temporary error; asked %d times", err, asked)
+	}
+	status = http.StatusForbidden
+	items, err := New().Decode(t.Context(), d)
+	if err != nil || items[0].Outcome() != connectors.OutcomeIncomplete || !strings.Contains(string(items[0].Events[0].Metadata), `"mrr_unknown":"price"`) {
+		t.Errorf("with a key of too few rights: %+v, %v", items, err)
 	}
 }

@@ -98,6 +98,10 @@ func (e *event) worth(ctx context.Context, s *revenue.Event) error {
 	case errors.Is(err, connectors.ErrMalformed): // the subscription goes on without
 		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, "price")
 		return nil
+	case errors.As(err, new(*connectors.RefusedError)):
+		e.Lacks = err
+		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, "price")
+		return nil
 	case err != nil:
 		return err
 	}

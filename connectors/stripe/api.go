@@ -19,8 +19,9 @@ const apiVersion = "2025-08-27.basil"
 type fetcher struct {
 	fetch func(path string) (object, error)
 	held  map[string]object
-	// failure is why something could not be read, which the next delivery may.
-	failure error
+	// failure is why something could not be read, which the next delivery may; refused is
+	// why something will not be as long as the key is this one, and counts as unknown.
+	failure, refused error
 }
 
 // newFetcher is nil without an API key: then nothing is fetched.
@@ -41,14 +42,18 @@ func newFetcher(ctx context.Context, client connectors.Client, delivery *connect
 	}}
 }
 
-// get is the object at a path; nil if there is none, or it cannot be read now.
+// get is the object at a path; nil if there is none, or it cannot be read.
 func (f *fetcher) get(path string, query url.Values) object {
 	path += "?" + query.Encode()
 	if o, known := f.held[path]; known || f.failure != nil {
 		return o
 	}
 	o, err := f.fetch(path)
-	if err != nil && !errors.Is(err, connectors.ErrMalformed) {
+	switch {
+	case err == nil, errors.Is(err, connectors.ErrMalformed):
+	case errors.As(err, new(*connectors.RefusedError)):
+		f.refused = cmp.Or(f.refused, err)
+	default:
 		f.failure = err
 	}
 	f.held[path] = o

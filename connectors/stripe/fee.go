@@ -2,8 +2,10 @@ package stripe
 
 import (
 	"cmp"
+	"errors"
 	"net/url"
 
+	"revstream/connectors"
 	"revstream/ingest/revenue"
 )
 
@@ -41,6 +43,9 @@ func (d *reader) lookUpFee(path string) object {
 	o, err := d.api.fetch(path)
 	if err != nil {
 		d.metrics.feesUnknown.Inc()
+	}
+	if errors.As(err, new(*connectors.RefusedError)) {
+		d.api.refused = cmp.Or(d.api.refused, err)
 	}
 	d.api.held[path] = o
 	return o

@@ -23,8 +23,9 @@
 //
 // What an event does not say (the invoice of a payment, from 2025-03-31.basil on;
 // the tiers of a price; the coupon of a discount) is looked up if the endpoint has
-// an API key. Without one it is concluded where that is safe, and otherwise marked
-// in the metadata (provisional, mrr_unknown) and counted in the metrics.
+// an API key. Without one, or with one that may not read it, it is concluded where
+// that is safe, and otherwise marked in the metadata (provisional, mrr_unknown) and
+// counted in the metrics.
 package stripe
 
 import (
@@ -100,7 +101,7 @@ func (s *source) readEvent(delivery connectors.Delivery, envelope object, accoun
 		read(d)
 	}
 	said, err := d.item()
-	item.Events, item.Err = said.Events, said.Err
+	item.Events, item.Lacks, item.Err = said.Events, said.Lacks, said.Err
 	return item, err
 }
 
@@ -114,6 +115,9 @@ func (d *reader) item() (connectors.Item, error) {
 		item.Err = d.fault
 	} else {
 		item.Events = d.events
+		if d.api != nil {
+			item.Lacks = d.api.refused
+		}
 	}
 	return item, nil
 }

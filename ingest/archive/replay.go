@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ type Replay struct {
 }
 
 // ErrNotNow says that a delivery cannot be read again: its endpoint's settings are
-// gone, or it was too large to be kept whole.
+// gone, it was too large to be kept whole, or the provider's API now refuses what it told.
 var ErrNotNow = errors.New("the delivery cannot be read again")
 
 // Change is what a replay made of a delivery.
@@ -142,6 +143,8 @@ func (r Replay) read(ctx context.Context, d *stream.Delivery) (*stream.Delivery,
 			kept = before
 		case item.Err != nil && before.Outcome != string(connectors.OutcomeQuarantined):
 			return nil, fmt.Errorf("%w: event %d was read before: %w", ErrNotNow, position+1, item.Err)
+		case item.Lacks != nil && before.Outcome == string(connectors.OutcomeBooked):
+			return nil, fmt.Errorf("%w: more was known of event %d: %w", ErrNotNow, position+1, item.Lacks)
 		case !r.acceptsAll(d, item.Events):
 			kept.Outcome = string(connectors.OutcomeOtherMode)
 		default:
@@ -165,8 +168,8 @@ func (r Replay) acceptsAll(d *stream.Delivery, events []revenue.Event) bool {
 // keptItem is an event of a delivery as it is kept.
 func keptItem(item connectors.Item) stream.DeliveredItem {
 	kept := stream.DeliveredItem{ID: item.ID, Type: item.Type, APIVersion: item.APIVersion, At: item.At, Outcome: string(item.Outcome())}
-	if item.Err != nil {
-		kept.Error = item.Err.Error()
+	if trouble := cmp.Or(item.Err, item.Lacks); trouble != nil {
+		kept.Error = trouble.Error()
 	}
 	return kept
 }

@@ -36,6 +36,11 @@ func fails(err error) func(*stream.Delivery) ([]connectors.Item, error) {
 	return func(*stream.Delivery) ([]connectors.Item, error) { return nil, err }
 }
 
+// lacks reads a delivery as one of which the provider's API refuses to say more.
+func lacks(d *stream.Delivery) ([]connectors.Item, error) {
+	return []connectors.Item{{ID: d.Items[0].ID, Events: []revenue.Event{charge(d, "sale_0", 1)}, Lacks: &connectors.RefusedError{Path: "/prices", Status: 403}}}, nil
+}
+
 func isMalformed(d *stream.Delivery) ([]connectors.Item, error) {
 	return []connectors.Item{{ID: d.Items[0].ID, Err: &connectors.InvalidError{Detail: "is no sale"}}}, nil
 }
@@ -91,13 +96,16 @@ func (b *books) believed() map[string]int64 {
 }
 
 // What a corrected mapping no longer says is withdrawn, unless another delivery says it
-// still; what is new is stated; what cannot be read again is left as it is. A second
-// replay says nothing, and neither does a dry one.
+// still; what is new is stated; what cannot be read again, or not as fully, is left as it
+// is, and what could not be read fully before is completed. A second replay says nothing,
+// and neither does a dry one.
 func TestReplay(t *testing.T) {
 	b := newBooks(t)
 	refused, truncated, other := saleDelivery(7, "sale_7", 0), saleDelivery(8, "sale_8", 800), saleDelivery(6, "sale_6", 600)
 	refused.Refusal, refused.Statements, truncated.Truncated = "wrong_secret", nil, true
-	b.hear(saleDelivery(1, "sale_1", 100), saleDelivery(2, "sale_2", 200), saleDelivery(3, "sale_2", 200),
+	full, partial := saleDelivery(10, "sale_0", 50), saleDelivery(11, "sale_9", 0)
+	partial.Items[0].Outcome = "incomplete"
+	b.hear(full, partial, saleDelivery(1, "sale_1", 100), saleDelivery(2, "sale_2", 200), saleDelivery(3, "sale_2", 200),
 		saleDelivery(4, "sale_4", 400), saleDelivery(5, "sale_5", 500), other, refused, truncated)
 	today := readings{
 		"dlv_1": says(1, "sale_1", "sale_3"), // the mapping took cents for units, and missed one
@@ -110,28 +118,32 @@ func TestReplay(t *testing.T) {
 			items[0].Events[0].Livemode = false
 			return items, err
 		},
-		"dlv_8": says(1, "sale_8"),
+		"dlv_8":  says(1, "sale_8"),
+		"dlv_10": lacks, "dlv_11": says(0, "sale_9"),
 	}
 	before := b.believed()
 	dry := b.replay(today)
 	dry.DryRun = true
 	want := map[string]string{
 		"dlv_1": "-sale_1 100 +sale_1 1 +sale_3 1 ", "dlv_2": "", "dlv_3": "", "dlv_4": "skipped", "dlv_5": "",
-		"dlv_6": "-sale_6 600 ", "dlv_7": "skipped", "dlv_8": "skipped",
+		"dlv_6": "-sale_6 600 ", "dlv_7": "skipped", "dlv_8": "skipped", "dlv_10": "skipped", "dlv_11": "",
 	}
 	changes, total, err := b.run(dry)
 	if err != nil || fmt.Sprint(changes) != fmt.Sprint(want) || len(b.published) != 0 || fmt.Sprint(b.believed()) != fmt.Sprint(before) {
 		t.Fatalf("dry: %v, %v, published %d; want %v", changes, err, len(b.published), want)
 	}
-	if total != (Total{Deliveries: 8, Changed: 2, Skipped: 3, Withdrawn: 2, Stated: 2}) {
+	if total != (Total{Deliveries: 10, Changed: 2, Skipped: 4, Withdrawn: 2, Stated: 2}) {
 		t.Errorf("total %+v", total)
 	}
 	if changes, _, err = b.run(b.replay(today)); err != nil || fmt.Sprint(changes) != fmt.Sprint(want) || len(b.published) != 4 {
 		t.Fatalf("%v, %v, published %d; want %v", changes, err, len(b.published), want)
 	}
-	stands := map[string]int64{"sale_1": 1, "sale_2": 200, "sale_3": 1, "sale_4": 400, "sale_5": 500, "sale_8": 800}
+	stands := map[string]int64{"sale_0": 50, "sale_1": 1, "sale_2": 200, "sale_3": 1, "sale_4": 400, "sale_5": 500, "sale_8": 800}
 	if got := b.believed(); fmt.Sprint(got) != fmt.Sprint(stands) {
 		t.Errorf("believed %v, want %v", got, stands)
+	}
+	if found, err := Find(t.Context(), b.store.Answers(), clickhouse.DeliveryFilter{Workspace: "ws_1", Outcome: "incomplete"}, 10); err != nil || len(found) != 0 {
+		t.Errorf("incomplete still %+v, %v", found, err)
 	}
 	kept, err := Find(t.Context(), b.store.Answers(), clickhouse.DeliveryFilter{Workspace: "ws_1", Name: "sale_3"}, 10)
 	if err != nil || len(kept) != 1 || kept[0].ID != "dlv_1" || kept[0].Revision == 0 {
