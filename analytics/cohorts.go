@@ -12,10 +12,12 @@ import (
 	"revstream/ingest/revenue"
 )
 
-// CohortTable is the body of /v1/metrics/cohorts: for each bucket the customers who first
-// paid in it, and what became of them.
+// CohortTable is the body of /v1/metrics/cohorts with measure=mrr: for each bucket the
+// customers whose first MRR began in it, and what became of them. RevenueCohortTable is the
+// other.
 type CohortTable struct {
 	SeriesHead
+	Measure string `json:"measure"`
 	// Basis is calendar, if periods end when buckets do, or relative, if they are counted
 	// from each customer's own first payment.
 	Basis  string   `json:"basis"`
@@ -64,24 +66,43 @@ type cohortRow struct {
 const (
 	cohortsByCalendar = "calendar"
 	cohortsRelative   = "relative"
+
+	cohortsOfMRR     = "mrr"
+	cohortsOfRevenue = "revenue"
 )
 
 // cohorts answers GET /v1/metrics/cohorts.
 func (s *Server) cohorts(ctx context.Context, request asked) (answered, error) {
-	query, workspace, basis, err := s.basisQuestion(request, cohortsByCalendar, cohortsRelative)
+	query, workspace, chosen, err := s.chosenQuestion(request,
+		choice{"basis", []string{cohortsByCalendar, cohortsRelative}}, choice{"measure", []string{cohortsOfMRR, cohortsOfRevenue}})
 	if err != nil {
 		return answered{}, err
 	}
-	if err := cmp.Or(query.refuseWhatMoves(), query.refuseBreakdown()); err != nil {
-		return answered{}, err
+	basis, ofRevenue := cmp.Or(chosen["basis"], cohortsByCalendar), chosen["measure"] == cohortsOfRevenue
+	if basis == cohortsRelative && monthsOf[query.Interval]+daysOf[query.Interval] == 0 {
+		return answered{}, badRequest(errors.New("interval: relative periods are days, weeks, months, quarters or years"))
+	}
+	refused := query.refuseBreakdown()
+	if ofRevenue {
+		refused = cmp.Or(refused, query.refuseProfile("revenue"))
+	} else {
+		refused = cmp.Or(refused, query.refuseWhatMoves())
+	}
+	if refused != nil {
+		return answered{}, refused
 	}
 	if len(query.Edges)-1 > retentionBucketsMax {
 		return answered{}, badRequest(fmt.Errorf("interval: %w: at most %d", errBucketsMax, retentionBucketsMax))
 	}
 	r := s.reading(workspace, query.Filter)
 	r.profile = profileOf(query.Profile)
+	if ofRevenue {
+		return comparedAnswer(ctx, r, "cohorts", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*RevenueCohortTable, error) {
+			return r.revenueCohorts(ctx, query, basis)
+		})
+	}
 	return comparedAnswer(ctx, r, "cohorts", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*CohortTable, error) {
-		return r.cohortTable(ctx, query, cmp.Or(basis, cohortsByCalendar))
+		return r.cohortTable(ctx, query, basis)
 	})
 }
 
@@ -91,21 +112,24 @@ var (
 	daysOf   = map[Interval]int64{IntervalDay: 1, IntervalWeek: 7}
 )
 
-func (r *reading) cohortTable(ctx context.Context, query *SeriesQuery, basis string) (*CohortTable, error) {
-	if basis == cohortsRelative && monthsOf[query.Interval]+daysOf[query.Interval] == 0 {
-		return nil, badRequest(errors.New("interval: relative periods are days, weeks, months, quarters or years"))
-	}
-	rows, err := ask[cohortRow](ctx, r, "cohorts", r.questions.cohorts[basis == cohortsRelative], append(append(r.balanced(query.Edges), r.weights()...),
+// aged are the values of a question about balances at edges, or after periods of the
+// customers' own time.
+func (r *reading) aged(query *SeriesQuery) []clickhouse.Named {
+	return append(r.balanced(query.Edges),
 		clickhouse.Named{Name: "zone", Value: query.Zone.String()},
 		clickhouse.Named{Name: "months", Value: monthsOf[query.Interval]},
-		clickhouse.Named{Name: "days", Value: daysOf[query.Interval]})...)
+		clickhouse.Named{Name: "days", Value: daysOf[query.Interval]})
+}
+
+func (r *reading) cohortTable(ctx context.Context, query *SeriesQuery, basis string) (*CohortTable, error) {
+	rows, err := ask[cohortRow](ctx, r, "cohorts", r.questions.cohorts[basis == cohortsRelative], append(r.aged(query), r.weights()...)...)
 	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(rows, func(a, b cohortRow) int {
 		return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Period, b.Period), cmp.Compare(a.Currency, b.Currency))
 	})
-	body := &CohortTable{Basis: basis, Series: []Cohort{}}
+	body := &CohortTable{Measure: cohortsOfMRR, Basis: basis, Series: []Cohort{}}
 	var needs rateNeeds
 	for i := range rows {
 		if rows[i].Currency != "" {

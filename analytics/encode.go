@@ -64,7 +64,7 @@ func (s *Server) reply(c *fiber.Ctx, request asked, answer answered) error {
 // a moment before which everything accepted is in the answer. Whoever shows it was given
 // it with the answer, by this version of the definitions.
 func (a asked) finalTag() string {
-	return tagOf("", a.key.Workspace, a.path, a.query, a.accept, DefinitionVersion)
+	return tagOf("", a.key.Workspace, a.path, a.query, a.accept, DefinitionVersion, profilesVersion)
 }
 
 func tagOf(prefix string, parts ...string) string {

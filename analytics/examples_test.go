@@ -357,7 +357,7 @@ func TestEveryMetricAndProfileHasAnExample(t *testing.T) {
 	for _, answer := range []reflect.Type{
 		reflect.TypeFor[Summary](), reflect.TypeFor[MRRBucket](), reflect.TypeFor[RetentionFigures](), reflect.TypeFor[RevenueFigures](),
 		reflect.TypeFor[RefundFigures](), reflect.TypeFor[TrialBucket](), reflect.TypeFor[CommittedBucket](), reflect.TypeFor[LossFigures](),
-		reflect.TypeFor[CohortPeriod](), reflect.TypeFor[TableRow](),
+		reflect.TypeFor[CohortPeriod](), reflect.TypeFor[RevenueCohortPeriod](), reflect.TypeFor[CohortRevenue](), reflect.TypeFor[TableRow](),
 	} {
 		for _, field := range reflect.VisibleFields(answer) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")

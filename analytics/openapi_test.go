@@ -81,7 +81,7 @@ func TestOpenAPIHasTheParameters(t *testing.T) {
 	if !slices.Equal(series, seriesParameters) {
 		t.Errorf("parameters of series: %v", series)
 	}
-	for path, known := range map[string][]string{PathCohorts: append(slices.Clone(seriesParameters), "basis"), PathTables: tableParameters,
+	for path, known := range map[string][]string{PathCohorts: append(slices.Clone(seriesParameters), "basis", "measure"), PathTables: tableParameters,
 		PathExport: exportParameters, PathStream: append(slices.Clone(streamParameters), HeaderLastEventID)} {
 		var names []string
 		for _, parameter := range document.Paths.Find(path).Get.Parameters {
@@ -133,7 +133,7 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 		"/v1/metrics/revenue?" + range2026 + "&interval=month&breakdown=campaign&compare=year", "/v1/metrics/refunds?" + range2026 + "&breakdown=luck",
 		"/v1/metrics/retention?" + range2026 + "&interval=month&profile=chartmogul&compare=previous",
 		"/v1/metrics/cohorts?" + range2026 + "&interval=month", "/v1/metrics/cohorts?" + range2026 + "&interval=month&basis=relative",
-		"/v1/metrics/cohorts?" + range2026 + "&basis=moon", "/v1/metrics/trials?" + range2026 + "&interval=month&basis=ended",
+		"/v1/metrics/cohorts?" + range2026 + "&basis=moon", "/v1/metrics/cohorts?" + range2026 + "&interval=month&measure=revenue&compare=previous", "/v1/metrics/trials?" + range2026 + "&interval=month&basis=ended",
 		"/v1/metrics/churn?" + range2026 + "&interval=month", "/v1/metrics/committed?" + range2026 + "&interval=month",
 		"/v1/export?workspaceSlug=acme", "/v1/export?workspaceSlug=acme&table=events&format=ndjson", "/v1/export?" + range2026 + "&limit=3",
 		"/v1/export?workspaceSlug=acme&after=moon", "/v1/stream?workspaceSlug=acme&lastEventId=moon", "/v1/tables?" + range2026 + "&by=plan&limit=1", "/v1/tables?" + range2026 + "&by=campaign&asOf=2026-03-01", "/v1/tables?workspaceSlug=acme",

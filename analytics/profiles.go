@@ -67,12 +67,15 @@ func profileOf(name string) profile {
 	return p
 }
 
-// version names the definitions that an answer follows.
+// profilesVersion changes when a figure of the same ledger would by some profile.
+const profilesVersion = "2"
+
+// version names the definitions that an answer follows, such as house-1+stripe-2.
 func (p profile) version() string {
 	if p.name == "" || p.name == ProfileHouse {
 		return DefinitionVersion
 	}
-	return DefinitionVersion + "+" + p.name
+	return DefinitionVersion + "+" + p.name + "-" + profilesVersion
 }
 
 // weighs reports whether some billing intervals are worth something else.

@@ -76,7 +76,7 @@ func TestProfilesWeighEverywhereAlike(t *testing.T) {
 		committed := get[CommittedSeries](f, PathCommitted, parameters+profile)
 		churn := get[ChurnSeries](f, PathChurn, parameters+profile)
 		cohorts := get[CohortTable](f, PathCohorts, parameters+profile)
-		if mrr.DefinitionVersion != DefinitionVersion+"+revenuecat" || cohorts.DefinitionVersion != mrr.DefinitionVersion {
+		if mrr.DefinitionVersion != DefinitionVersion+"+revenuecat-"+profilesVersion || cohorts.DefinitionVersion != mrr.DefinitionVersion {
 			t.Errorf("definitions %q and %q", mrr.DefinitionVersion, cohorts.DefinitionVersion)
 		}
 		for i, bucket := range mrr.Series {

@@ -24,7 +24,7 @@ type questions struct {
 	horizon, rates, explain, explained, retention string
 	committed, trials                             string
 	// cohorts are by calendar or, relative, by each customer's own time.
-	cohorts map[bool]string
+	cohorts, revenueCohorts map[bool]string
 	// items are those of an entry as it is believed now, or as of a moment.
 	items     map[bool]string
 	cancelled map[cancelledChoice]string
@@ -56,6 +56,9 @@ type parts struct {
 
 // cancelledChoice is whether there is a second period, and Whole as in parts.
 type cancelledChoice struct{ Previous, Whole bool }
+
+// cohortChoice is whose time periods are counted in.
+type cohortChoice struct{ Relative bool }
 
 // pageChoice is the order of a page, and Whole as in parts.
 type pageChoice struct {
@@ -119,6 +122,8 @@ func loadQuestions() (*questions, error) {
 		explain: complete("explain", nil), explained: complete("explained", nil),
 		retention: complete("retention", parts{}),
 		committed: complete("committed", nil), trials: complete("trials", nil),
+		revenueCohorts: map[bool]string{
+			false: complete("revenue_cohorts", cohortChoice{false}), true: complete("revenue_cohorts", cohortChoice{true})},
 		cohorts: map[bool]string{false: complete("cohorts", parts{}), true: complete("aged", parts{})},
 		items:   map[bool]string{}, cancelled: map[cancelledChoice]string{},
 		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{},

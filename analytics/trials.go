@@ -3,10 +3,8 @@ package analytics
 import (
 	"cmp"
 	"context"
-	"slices"
 
 	"revstream/clickhouse"
-	"revstream/ingest/control"
 	"revstream/ingest/revenue"
 )
 
@@ -51,7 +49,7 @@ const (
 
 // trials answers GET /v1/metrics/trials.
 func (s *Server) trials(ctx context.Context, request asked) (answered, error) {
-	query, workspace, basis, err := s.basisQuestion(request, trialsByCohort, trialsByEnded, trialsByEvents)
+	query, workspace, chosen, err := s.chosenQuestion(request, choice{"basis", []string{trialsByCohort, trialsByEnded, trialsByEvents}})
 	if err != nil {
 		return answered{}, err
 	}
@@ -64,7 +62,7 @@ func (s *Server) trials(ctx context.Context, request asked) (answered, error) {
 			return answered{}, err
 		}
 	}
-	basis = cmp.Or(basis, r.profile.trials, trialsByCohort)
+	basis := cmp.Or(chosen["basis"], r.profile.trials, trialsByCohort)
 	return comparedAnswer(ctx, r, "trials", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*TrialSeries, error) {
 		buckets, err := r.trialBuckets(ctx, query, basis)
 		return &TrialSeries{Basis: basis, Series: buckets}, err
@@ -114,24 +112,4 @@ func (r *reading) trialBuckets(ctx context.Context, query *SeriesQuery, basis st
 		}[basis]
 	}
 	return buckets, nil
-}
-
-// basisQuestion reads the question of a series, and on which basis it is asked, empty if it
-// does not say.
-func (s *Server) basisQuestion(request asked, bases ...string) (SeriesQuery, control.Workspace, string, error) {
-	workspace, zone, err := s.whoseQuestion(request)
-	if err != nil {
-		return SeriesQuery{}, control.Workspace{}, "", err
-	}
-	values, err := parseValues(request.query, s.config)
-	if err != nil {
-		return SeriesQuery{}, control.Workspace{}, "", badRequest(err)
-	}
-	p := parser{values: values}
-	basis := p.choice("basis", bases, "")
-	query, err := p.seriesQuery(slices.Concat(seriesParameters, []string{"basis"}), s.now(), zone, s.config)
-	if err != nil {
-		return SeriesQuery{}, control.Workspace{}, "", badRequest(err)
-	}
-	return query, workspace, basis, nil
 }
