@@ -136,16 +136,24 @@ func (r *flowRow) charge(kind flow, row *kindRow) {
 // byDay keeps the days of the answer's own currency apart too; deductions are
 // taxes, fees and discounts, which are 0 otherwise.
 func (r *reading) flows(ctx context.Context, edges []time.Time, byDay, deductions bool) ([]flowRow, error) {
+	kinds, err := r.flowKinds(ctx, edges, byDay, deductions)
+	return flowRows(kinds), err
+}
+
+// flowKinds are the rows of flows kind by kind.
+func (r *reading) flowKinds(ctx context.Context, edges []time.Time, byDay, deductions bool) ([]kindRow, error) {
 	c := cutsOf(edges)
 	if byDay {
 		c = c.byDay()
 	}
 	parts := r.parts(c)
 	parts.Deductions = deductions
-	kinds, err := ask[kindRow](ctx, r, "flows", r.questions.flows[parts], r.convertible(c, byDay)...)
-	if err != nil {
-		return nil, err
-	}
+	return ask[kindRow](ctx, r, "flows", r.questions.flows[parts], r.convertible(c, byDay)...)
+}
+
+// flowRows puts the kinds of each bucket, day, currency and part together, in order of the
+// first three.
+func flowRows(kinds []kindRow) []flowRow {
 	type key struct {
 		bucket, day int64
 		currency    string
@@ -168,7 +176,7 @@ func (r *reading) flows(ctx context.Context, edges []time.Time, byDay, deduction
 	slices.SortFunc(rows, func(a, b flowRow) int {
 		return cmp.Or(cmp.Compare(a.bucket, b.bucket), a.day.Compare(b.day), cmp.Compare(a.currency, b.currency))
 	})
-	return rows, nil
+	return rows
 }
 
 // convertible are the values of a question about amounts over a divided range.

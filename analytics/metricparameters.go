@@ -26,6 +26,10 @@ type SeriesQuery struct {
 	Compare Comparison
 	// Profile is whose definitions the answer follows.
 	Profile string
+	// RefundBasis is when refunds count, in answers about money.
+	RefundBasis string
+	// IncludeReactivation makes reactivation count in the quick ratio of MRR.
+	IncludeReactivation bool
 }
 
 // Filter narrows a question to some of the entries. Empty fields narrow nothing.

@@ -89,17 +89,21 @@ type MRRRates struct {
 	// reactivation off, and may be negative.
 	GrossMRRChurn *Thousandths `json:"grossMrrChurn"`
 	NetMRRChurn   *Thousandths `json:"netMrrChurn"`
-	// QuickRatio is (new + expansion) / (contraction + churn).
+	// QuickRatio is (new + expansion) / (contraction + churn), with reactivation on top if
+	// the question includes it.
 	QuickRatio *Thousandths `json:"quickRatio"`
 }
 
 // mrrRates are those of exact movements, signed as in the ledger.
-func mrrRates(opening *big.Int, parts []*big.Int) MRRRates {
+func mrrRates(opening *big.Int, parts []*big.Int, includeReactivation bool) MRRRates {
 	lost := new(big.Int).Add(parts[movementContraction], parts[movementChurn])
 	lost.Neg(lost)
 	net := new(big.Int).Sub(lost, parts[movementExpansion])
 	net.Sub(net, parts[movementReactivation])
 	won := new(big.Int).Add(parts[movementNew], parts[movementExpansion])
+	if includeReactivation {
+		won.Add(won, parts[movementReactivation])
+	}
 	return MRRRates{exactRatio(lost, opening), exactRatio(net, opening), exactRatio(won, lost)}
 }
 
@@ -118,10 +122,11 @@ type ExactMRR struct {
 
 // mrrSeries answers GET /v1/metrics/mrr.
 func (s *Server) mrrSeries(ctx context.Context, request asked) (answered, error) {
-	query, workspace, err := s.seriesQuestion(request)
+	query, workspace, chosen, err := s.chosenQuestion(request, choice{"includeReactivation", []string{"true", "false"}})
 	if err != nil {
 		return answered{}, err
 	}
+	query.IncludeReactivation = chosen["includeReactivation"] == "true"
 	if err := query.refuseWhatMoves(); err != nil {
 		return answered{}, err
 	}
@@ -179,7 +184,7 @@ func (r *reading) mrrHistory(ctx context.Context, query *SeriesQuery) ([]movemen
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	history := newHistory(rows, query.Edges)
+	history := newHistory(rows, query)
 	if r.placed() {
 		if err := r.countPaying(ctx, query.Edges, &history); err != nil {
 			return nil, nil, nil, err
@@ -191,14 +196,16 @@ func (r *reading) mrrHistory(ctx context.Context, query *SeriesQuery) ([]movemen
 
 // history is the balance at every edge, and the movements between.
 type history struct {
-	balances  []balance
-	movements [][]movementRow
+	balances            []balance
+	movements           [][]movementRow
+	includeReactivation bool
 }
 
-func newHistory(rows []movementRow, edges []time.Time) history {
+func newHistory(rows []movementRow, query *SeriesQuery) history {
+	edges := query.Edges
 	bucketOf := func(row *movementRow) int64 { return row.Bucket }
 	before, rows := splitBefore(rows, edges[0], bucketOf)
-	h := history{balances: []balance{balanceAt(before, edges[0])}}
+	h := history{balances: []balance{balanceAt(before, edges[0])}, includeReactivation: query.IncludeReactivation}
 	for _, edge := range edges[1:] {
 		var within []movementRow
 		within, rows = splitBefore(rows, edge, bucketOf)
@@ -252,11 +259,11 @@ func (h *history) unknown(x *exchange) map[string]bool {
 
 // bucket derives the figures of the i-th bucket.
 func (h *history) bucket(i int, x *exchange, unknown map[string]bool) (MRRBucket, error) {
-	opening, closing := h.balances[i], h.balances[i+1]
+	closing := h.balances[i+1]
 	bucket := MRRBucket{ActiveSubscriptions: closing.subscriptions, Customers: closing.customers, Native: []NativeMRR{}}
 	bucket.count(h.movements[i])
 	var err error
-	if bucket.MRRFigures, err = mrrFigures(opening, closing, h.movements[i], x, func(currency string) bool {
+	if bucket.MRRFigures, err = h.figures(i, x, func(currency string) bool {
 		return !unknown[currency]
 	}); err != nil {
 		return bucket, err
@@ -267,7 +274,7 @@ func (h *history) bucket(i int, x *exchange, unknown map[string]bool) (MRRBucket
 	}
 	for _, currency := range slices.Sorted(maps.Keys(closing.mrr)) {
 		native := NativeMRR{Currency: currency}
-		if native.MRRFigures, err = mrrFigures(opening, closing, h.movements[i], newExchange(currency), func(other string) bool {
+		if native.MRRFigures, err = h.figures(i, newExchange(currency), func(other string) bool {
 			return other == currency
 		}); err != nil {
 			return bucket, err

@@ -7,9 +7,10 @@ import (
 	"revstream/ingest/revenue"
 )
 
-// mrrFigures values two balances and the movements between them in one currency.
-// What the movements do not explain is the change of the rates: fx.
-func mrrFigures(opening, closing balance, rows []movementRow, x *exchange, included func(string) bool) (MRRFigures, error) {
+// figures values the balances at both ends of the i-th bucket and the movements between
+// them in one currency. What the movements do not explain is the change of the rates: fx.
+func (h *history) figures(i int, x *exchange, included func(string) bool) (MRRFigures, error) {
+	opening, closing, rows := h.balances[i], h.balances[i+1], h.movements[i]
 	value := func(b balance) *big.Int {
 		t := x.totals(1)
 		for currency, mrr := range b.mrr {
@@ -33,7 +34,7 @@ func mrrFigures(opening, closing balance, rows []movementRow, x *exchange, inclu
 		fx.Sub(fx, parts[i])
 	}
 	parts[movementCount] = fx
-	return publish(before, after, parts)
+	return h.publish(before, after, parts)
 }
 
 // mrrUnit is how many units of the exact values a minor unit has.
@@ -43,7 +44,7 @@ var mrrUnit = new(big.Int).Mul(exactScale, big.NewInt(revenue.MRRScale))
 // movements to whole minor units that add up to the difference of the rounded
 // balances: each is its exact value rounded down or up, those with the greatest
 // remainders up.
-func publish(before, after *big.Int, parts []*big.Int) (MRRFigures, error) {
+func (h *history) publish(before, after *big.Int, parts []*big.Int) (MRRFigures, error) {
 	one := big.NewInt(1)
 	opening, closing := quotient(before, one, mrrUnit), quotient(after, one, mrrUnit)
 	whole := shareOut(new(big.Int).Sub(closing, opening), parts, mrrUnit)
@@ -64,7 +65,7 @@ func publish(before, after *big.Int, parts []*big.Int) (MRRFigures, error) {
 			Contraction: decimalText(minus(parts[movementContraction])), Churn: decimalText(minus(parts[movementChurn])),
 			Transfer: decimalText(parts[movementTransfer]), FX: decimalText(parts[movementCount]),
 		},
-		Rates: mrrRates(before, parts),
+		Rates: mrrRates(before, parts, h.includeReactivation),
 	}, nil
 }
 

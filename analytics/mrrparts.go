@@ -45,11 +45,11 @@ func (r *reading) mrrParts(ctx context.Context, query *SeriesQuery, rows []movem
 	for n := range parts {
 		part := &parts[n]
 		listed[part.Part] = true
-		history := newHistory(part.rows, query.Edges)
+		history := newHistory(part.rows, query)
 		answer[n] = MRRPart{Part: part.Part, Series: make([]MRRPartBucket, len(query.Edges)-1)}
 		for i := range answer[n].Series {
 			one := &answer[n].Series[i]
-			if one.MRRFigures, err = mrrFigures(history.balances[i], history.balances[i+1], history.movements[i], x, known); err != nil {
+			if one.MRRFigures, err = history.figures(i, x, known); err != nil {
 				return nil, err
 			}
 			one.ActiveSubscriptions = history.balances[i+1].subscriptions

@@ -78,10 +78,11 @@ func TestOpenAPIHasTheParameters(t *testing.T) {
 	for _, parameter := range document.Paths.Find(PathMetricsMRR).Get.Parameters {
 		series = append(series, parameter.Value.Name)
 	}
-	if !slices.Equal(series, seriesParameters) {
+	if !slices.Equal(series, append(slices.Clone(seriesParameters), "includeReactivation")) {
 		t.Errorf("parameters of series: %v", series)
 	}
 	for path, known := range map[string][]string{PathCohorts: append(slices.Clone(seriesParameters), "basis", "measure"), PathTables: tableParameters,
+		PathRetention: seriesParameters, PathMetricsRevenue: append(slices.Clone(seriesParameters), "refundBasis"),
 		PathExport: exportParameters, PathStream: append(slices.Clone(streamParameters), HeaderLastEventID)} {
 		var names []string
 		for _, parameter := range document.Paths.Find(path).Get.Parameters {
@@ -131,6 +132,7 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 		"/v1/metrics/retention?" + range2026 + "&interval=week", "/v1/metrics/retention?" + range2026 + "&plan=x",
 		"/v1/metrics/mrr?" + range2026 + "&interval=month&breakdown=plan&compare=previous&profile=stripe&top=1",
 		"/v1/metrics/revenue?" + range2026 + "&interval=month&breakdown=campaign&compare=year", "/v1/metrics/refunds?" + range2026 + "&breakdown=luck",
+		"/v1/metrics/refunds?" + range2026 + "&interval=month&refundBasis=original",
 		"/v1/metrics/retention?" + range2026 + "&interval=month&profile=chartmogul&compare=previous",
 		"/v1/metrics/cohorts?" + range2026 + "&interval=month", "/v1/metrics/cohorts?" + range2026 + "&interval=month&basis=relative",
 		"/v1/metrics/cohorts?" + range2026 + "&basis=moon", "/v1/metrics/cohorts?" + range2026 + "&interval=month&measure=revenue&compare=previous", "/v1/metrics/trials?" + range2026 + "&interval=month&basis=ended",

@@ -21,6 +21,8 @@ type profile struct {
 	retention func(figures *RetentionFigures, moved *MRRBucket)
 	// trials is what trial conversion is worked out of; empty if nothing is known of it.
 	trials string
+	// refunds is when refunds count; empty if nothing is known of it.
+	refunds string
 	// lifetimeOver is over how many buckets before it a bucket's lifetime value takes the
 	// mean of the churn rates; 0 is over the bucket itself.
 	lifetimeOver int
@@ -46,8 +48,9 @@ var profiles = map[string]profile{
 		figures.GrossRevenueRetention = ratio(figures.OpeningMRRCents-lost, figures.OpeningMRRCents)
 		figures.NetRevenueRetention = ratio(figures.OpeningMRRCents+moved.ExpansionCents-lost, figures.OpeningMRRCents)
 	}},
-	// Who came back makes up for who left; the rate may be negative.
-	"revenuecat": {trials: trialsByCohort, week: ofMonth(4, 1, weeksPerYear), day: ofMonth(30, 1, daysPerYear),
+	// Who came back makes up for who left; the rate may be negative. A refund takes from the
+	// day of what it refunds.
+	"revenuecat": {trials: trialsByCohort, refunds: refundsByOriginal, week: ofMonth(4, 1, weeksPerYear), day: ofMonth(30, 1, daysPerYear),
 		retention: func(figures *RetentionFigures, moved *MRRBucket) {
 			figures.CustomerChurnRate = ratio(moved.LostCustomers-moved.ReactivatedCustomers, figures.OpeningCustomers)
 		}},

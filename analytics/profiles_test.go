@@ -159,6 +159,7 @@ func TestProfilesAreFollowedOrRefused(t *testing.T) {
 		{PathCohorts, "profile=recurly&interval=month&basis=relative", http.StatusOK},
 		{PathTables, "profile=recurly&by=plan", http.StatusOK},
 		{PathExplain, "profile=recurly&figure=mrrCents", http.StatusOK}, {PathExplain, "profile=recurly&figure=quickRatio", http.StatusOK},
+		{PathMetricsRefunds, "profile=revenuecat", http.StatusOK}, {PathMetricsRevenue, "profile=house", http.StatusOK},
 		{PathTrials, "profile=stripe", http.StatusOK}, {PathTrials, "profile=house", http.StatusOK},
 
 		{PathRevenue, "profile=stripe", http.StatusBadRequest}, {PathMetricsRevenue, "profile=stripe", http.StatusBadRequest},

@@ -25,6 +25,8 @@ type questions struct {
 	committed, trials                             string
 	// cohorts are by calendar or, relative, by each customer's own time.
 	cohorts, revenueCohorts map[bool]string
+	// originalRefunds are by what they are broken down by.
+	originalRefunds map[string]string
 	// items are those of an entry as it is believed now, or as of a moment.
 	items     map[bool]string
 	cancelled map[cancelledChoice]string
@@ -122,6 +124,7 @@ func loadQuestions() (*questions, error) {
 		explain: complete("explain", nil), explained: complete("explained", nil),
 		retention: complete("retention", parts{}),
 		committed: complete("committed", nil), trials: complete("trials", nil),
+		originalRefunds: map[string]string{"": complete("original_refunds", parts{})},
 		revenueCohorts: map[bool]string{
 			false: complete("revenue_cohorts", cohortChoice{false}), true: complete("revenue_cohorts", cohortChoice{true})},
 		cohorts: map[bool]string{false: complete("cohorts", parts{}), true: complete("aged", parts{})},
@@ -132,6 +135,9 @@ func loadQuestions() (*questions, error) {
 		positions:     complete("positions", nil), stream: complete("stream", nil),
 		export:       exportQuestions{complete("export", nil), complete("export_count", nil), complete("export_last", nil)},
 		exportEvents: exportQuestions{complete("export_events", nil), complete("export_events_count", nil), complete("export_events_last", nil)},
+	}
+	for name := range dimensions {
+		q.originalRefunds[name] = complete("original_refunds", parts{By: name})
 	}
 	for _, whole := range []bool{false, true} {
 		q.items[whole] = complete("items", parts{Whole: whole})

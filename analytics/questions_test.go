@@ -21,6 +21,7 @@ func TestConditionsEndTheirLines(t *testing.T) {
 	}
 	texts = slices.AppendSeq(texts, maps.Values(q.cohorts))
 	texts = slices.AppendSeq(texts, maps.Values(q.revenueCohorts))
+	texts = slices.AppendSeq(texts, maps.Values(q.originalRefunds))
 	texts = slices.AppendSeq(texts, maps.Values(q.items))
 	texts = slices.AppendSeq(texts, maps.Values(q.cancelled))
 	texts = slices.AppendSeq(texts, maps.Values(q.pages))

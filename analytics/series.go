@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -45,8 +46,13 @@ type Bucket struct {
 // figures of the one or the other.
 type FlowSeries[T any] struct {
 	SeriesHead
-	Total  FlowFigures[T]  `json:"total"`
-	Series []FlowBucket[T] `json:"series"`
+	// RefundBasis is own, if refunds count when they were made, or original, if when their
+	// charges were. Then WithoutOriginal are those whose charge is not known, which count
+	// when they were made.
+	RefundBasis     string          `json:"refundBasis"`
+	WithoutOriginal []LoneRefunds   `json:"withoutOriginal,omitempty"`
+	Total           FlowFigures[T]  `json:"total"`
+	Series          []FlowBucket[T] `json:"series"`
 	// Unconverted is absent unless a currency had no exchange rate.
 	Unconverted []Unconverted `json:"unconverted,omitempty"`
 	// Breakdown is there if it was asked for; its parts add up to the series.
@@ -194,14 +200,17 @@ func (s *Server) whoseQuestion(request asked) (control.Workspace, *time.Location
 }
 
 func flowSeries[T any](ctx context.Context, s *Server, request asked, metric string, figures func(*moved, []int64) T) (answered, error) {
-	query, workspace, err := s.seriesQuestion(request)
+	query, workspace, chosen, err := s.chosenQuestion(request, choice{"refundBasis", []string{refundsByOwn, refundsByOriginal}})
 	if err != nil {
 		return answered{}, err
 	}
-	if err := query.refuseProfile(metric); err != nil {
-		return answered{}, err
-	}
 	r := s.reading(workspace, query.Filter)
+	if r.profile = profileOf(query.Profile); r.profile.refunds == "" {
+		if err := query.refuseProfile(metric); err != nil {
+			return answered{}, err
+		}
+	}
+	query.RefundBasis = cmp.Or(chosen["refundBasis"], r.profile.refunds, refundsByOwn)
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return answered{}, err
@@ -223,15 +232,28 @@ func flowSeries[T any](ctx context.Context, s *Server, request asked, metric str
 // readFlowAnswer is the answer but for its head.
 func readFlowAnswer[T any](ctx context.Context, r *reading, query *SeriesQuery, figures func(*moved, []int64) T) (*FlowSeries[T], error) {
 	r.by = query.Breakdown
-	rows, err := r.flows(ctx, query.Edges, false, true)
+	kinds, err := r.flowKinds(ctx, query.Edges, false, true)
 	if err != nil {
 		return nil, err
 	}
+	var lone []LoneRefunds
+	if query.RefundBasis == refundsByOriginal {
+		var refunds []kindRow
+		if refunds, lone, err = r.refundsByOriginal(ctx, query.Edges); err != nil {
+			return nil, err
+		}
+		kinds = append(withoutRefunds(kinds), refunds...)
+	}
+	rows := flowRows(kinds)
 	exchange, err := r.flowExchange(ctx, rows)
 	if err != nil {
 		return nil, err
 	}
-	return flowAnswer(query, rows, exchange, figures)
+	answer, err := flowAnswer(query, rows, exchange, figures)
+	if err == nil {
+		answer.RefundBasis, answer.WithoutOriginal = query.RefundBasis, lone
+	}
+	return answer, err
 }
 
 // flowExchange reads the rates that the rows need.

@@ -18,9 +18,9 @@ SELECT subject, currency,[[if .By]] part, claim,[[end]]
             GROUP BY subject, currency[[if .By]], part, claim[[end]]
         )
 [[- end]]
-[[- /* A step between two edges, the steps of one whom balances are kept of, and the balances:
-by the profile, and as stated, by which it is that somebody pays. Where a profile weighs,
-the rounded steps of somebody who has left may leave a ten-thousandth behind. */ -]]
+[[- /* A step between two edges, the steps of one whom balances are kept of, and the balances.
+Where a profile weighs, the rounded steps of somebody who has left may leave a
+ten-thousandth behind: who pays is told by the balances as stated, paid. */ -]]
 [[- define "step" -]]
 indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(e.occurred_at), {edges:Array(Int64)})) AS at,
                     sum(e.sign * e.mrr) AS stated, -- if weighed
@@ -33,7 +33,6 @@ groupArray((at, mrr)) AS steps -- unless weighed
                 groupArray((at, mrr, stated)) AS steps -- if weighed
 [[- end]]
 [[- define "levels" -]]
-arrayCumSum(arrayMap(k -> arraySum(step -> if(step.1 = k, step.2, 0), steps), range(1, length({edges:Array(Int64)})))) AS balances,
-            balances AS paid -- unless weighed
-            arrayCumSum(arrayMap(k -> arraySum(step -> if(step.1 = k, step.3, 0), steps), range(1, length({edges:Array(Int64)})))) AS paid -- if weighed
+arrayCumSum(arrayMap(k -> arraySum(step -> if(step.1 = k, step.2, 0), steps), range(1, length({edges:Array(Int64)})))) AS balances
+            , arrayCumSum(arrayMap(k -> arraySum(step -> if(step.1 = k, step.3, 0), steps), range(1, length({edges:Array(Int64)})))) AS paid -- if weighed
 [[- end]]

@@ -3,7 +3,7 @@
 SELECT edges[n + 1] AS at, currency, sum(balances[n]) AS mrr, count() AS subscriptions
 FROM
 (
-    SELECT {edges:Array(Int64)} AS edges, b.currency AS currency, b.balances AS balances, b.paid AS paid, n
+    SELECT {edges:Array(Int64)} AS edges, b.currency AS currency, b.balances AS balances, n
     FROM
     (
         SELECT currency, provider, account, subscription,
@@ -39,6 +39,8 @@ FROM
         GROUP BY provider, account, subscription
     ) AS c USING (provider, account, subscription)
     ARRAY JOIN range(1, length(balances) + 1) AS n
-    WHERE paid[n] > 0 AND arrayExists(span -> span.1 < edges[n + 1] AND span.2 >= edges[n + 1], c.standing)
+    WHERE balances[n] > 0 AND -- unless weighed
+    WHERE b.paid[n] > 0 AND -- if weighed
+        arrayExists(span -> span.1 < edges[n + 1] AND span.2 >= edges[n + 1], c.standing)
 )
 GROUP BY at, currency

@@ -9,6 +9,6 @@ FROM
         [[template "balances" .]]
     )
     ARRAY JOIN range(1, length(balances) + 1) AS n
-    WHERE paid[n] > 0
+    WHERE balances[n] > 0
 )
 GROUP BY at[[if .By]], part, claim[[end]]

@@ -5,7 +5,8 @@ SELECT edges[bucket + 1] AS bucket, currency, sum(b.opening) AS opening, sumIf(l
 FROM
 (
     SELECT {edges:Array(Int64)} AS edges, currency, n AS bucket, balances[n] AS opening, balances[n + 1] AS closing,
-        levels.paid[n] > 0 AS paid, levels.paid[n + 1] > 0 AS stays
+        opening > 0 AS paid, closing > 0 AS stays -- unless weighed
+        levels.paid[n] > 0 AS paid, levels.paid[n + 1] > 0 AS stays -- if weighed
     FROM
     (
         [[template "balances" .]]
