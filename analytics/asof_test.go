@@ -149,6 +149,13 @@ func TestAsOfIsForEver(t *testing.T) {
 		{PathMetricsMRR, "workspaceSlug=acme&interval=week&since=2026-01-01&asOf=" + escape(asOf)},
 		{PathMetricsRevenue, "workspaceSlug=acme&timeZone=Asia/Kolkata&since=2026-01-01&asOf=" + escape(asOf)},
 		{PathMetricsRefunds, "workspaceSlug=acme&interval=quarter&asOf=" + escape(asOf)},
+		{PathMetricsRefunds, "workspaceSlug=acme&interval=month&refundBasis=original&asOf=" + escape(asOf)},
+		{PathRetention, "workspaceSlug=acme&interval=month&profile=revenuecat&asOf=" + escape(asOf)},
+		{PathCohorts, "workspaceSlug=acme&interval=month&asOf=" + escape(asOf)},
+		{PathCohorts, "workspaceSlug=acme&interval=month&measure=revenue&asOf=" + escape(asOf)},
+		{PathCommitted, "workspaceSlug=acme&interval=month&asOf=" + escape(asOf)},
+		{PathChurn, "workspaceSlug=acme&interval=month&asOf=" + escape(asOf)},
+		{PathTables, "workspaceSlug=acme&by=provider&asOf=" + escape(asOf)},
 	}
 	ask := func() (answers []string) {
 		for _, question := range questions {
@@ -162,6 +169,16 @@ func TestAsOfIsForEver(t *testing.T) {
 		return answers
 	}
 	before, today := ask(), get[RevenueAnswer](f, PathRevenue, "workspaceSlug=acme").Summary
+	// A rate of that time that is known later is in no answer as of then, and is in today's.
+	f.rateKnown("2026-01-15", "7", "2026-05-01T00:00:00Z")
+	if reflect.DeepEqual(today, get[RevenueAnswer](f, PathRevenue, "workspaceSlug=acme").Summary) {
+		t.Error("the rate changes nothing today: the test shows nothing")
+	}
+	for i, answer := range ask() {
+		if answer != before[i] {
+			t.Errorf("with a later rate %s says\n%s\nand said\n%s", questions[i].parameters, answer, before[i])
+		}
+	}
 	// What came later, as the sink would add it: the rows that the ledger lacks.
 	f.writeMissing(events)
 	f.rateKnown("2026-01-20", "5", "2026-05-01T00:00:00Z")
