@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -101,8 +102,8 @@ func printItems(out io.Writer, items []connectors.Item) error {
 	shown := []shownItem{}
 	for _, item := range items {
 		s := shownItem{ID: item.ID, Type: item.Type, Outcome: item.Outcome(), Statements: append([]revenue.Event{}, item.Events...)}
-		if item.Err != nil {
-			s.Error = item.Err.Error()
+		if trouble := cmp.Or(item.Err, item.Lacks); trouble != nil {
+			s.Error = trouble.Error()
 		}
 		shown = append(shown, s)
 	}

@@ -129,6 +129,15 @@ func (c Config) batchBytesMax() int {
 	return max(1_000_012, c.RecordBytesMax+recordOverheadBytesMax)
 }
 
+// recordBytesMax bounds key and value of one record of a topic. A delivery may be as large
+// as topics take, because readers of statements never see it.
+func (c Config) recordBytesMax(topic string) int {
+	if topic == c.DeliveriesTopic {
+		return c.batchBytesMax() - recordOverheadBytesMax
+	}
+	return c.RecordBytesMax
+}
+
 // recordsPerCallMax is what one bulk request may hold; it must fit in flight.
 const recordsPerCallMax = 1000
 

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,35 +56,28 @@ type DeliveredItem struct {
 	Error   string    `json:"error,omitempty"`
 }
 
-// Versions of the encoding of deliveries: as it is, and compressed.
-const (
-	deliveryVersion   = 1
-	compressedVersion = 2
-)
+// deliveryVersion is the version of the encoding of deliveries.
+const deliveryVersion = 1
 
-// compressedAbove is the size from which on a delivery is compressed. What is that large
-// is a batch of events that look alike, and takes a tenth; so it is kept whole where a
-// record could not hold it otherwise.
+// compressedAbove is the size from which on a delivery is a frame of Zstandard. What is that
+// large is a batch of events that look alike, and takes a tenth; so it is kept whole where
+// a record could not hold it otherwise.
 const compressedAbove = 64 << 10
 
 // expandedBytesMax bounds what compressed text may come to: more than any that was
 // accepted, whatever JSON makes of its bytes.
 const expandedBytesMax = 256 << 20
 
-// deliveryRecord is the encoding of a delivery: JSON, the body as text if it is UTF-8; or
-// its id beside all of that compressed.
+// frameMagic is how a frame begins (RFC 8878), which no JSON does.
+var frameMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
+
+// deliveryRecord is the encoding of a delivery: JSON, the body as text if it is UTF-8.
 type deliveryRecord struct {
 	V int `json:"v"`
 	*Delivery
 	Body       string            `json:"body,omitempty"`
 	BodyBase64 []byte            `json:"body_base64,omitempty"`
 	Statements []json.RawMessage `json:"statements,omitempty"`
-}
-
-type compressedRecord struct {
-	V    int    `json:"v"`
-	ID   string `json:"id"`
-	Zstd []byte `json:"zstd"`
 }
 
 // EncodeDelivery is the delivery as the topic and the archive have it. The error is an
@@ -97,10 +91,7 @@ func EncodeDelivery(d *Delivery) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compress delivery %s: %w", d.ID, err)
 	}
-	if text, err = json.Marshal(compressedRecord{compressedVersion, d.ID, w.EncodeAll(text, nil)}); err != nil {
-		return nil, fmt.Errorf("encode delivery %s: %w: %w", d.ID, ErrInvalid, err)
-	}
-	return text, nil
+	return w.EncodeAll(text, nil), nil
 }
 
 func encodeWhole(d *Delivery) ([]byte, error) {
@@ -126,9 +117,9 @@ func encodeWhole(d *Delivery) ([]byte, error) {
 
 // DecodeDelivery reads what EncodeDelivery wrote. The error is an ErrPoison.
 func DecodeDelivery(text []byte) (Delivery, error) {
-	var packed compressedRecord
-	if err := json.Unmarshal(text, &packed); err == nil && packed.V == compressedVersion {
-		if text, err = expanded(packed.Zstd); err != nil {
+	if bytes.HasPrefix(text, frameMagic) {
+		var err error
+		if text, err = expanded(text); err != nil {
 			return Delivery{}, &poisonError{ReasonSyntax, err}
 		}
 	}
@@ -173,14 +164,15 @@ func decodeWhole(text []byte) (Delivery, error) {
 // keptRecord encodes a delivery for its topic. One that is too large keeps the
 // beginning of its body, or, if it is its statements that are, those away.
 func (c Config) keptRecord(d *Delivery) (*kgo.Record, error) {
+	key := []byte(d.Workspace + "|" + d.Endpoint)
 	text, err := EncodeDelivery(d)
-	if err == nil && len(text) > c.RecordBytesMax {
+	if err == nil && len(key)+len(text) > c.recordBytesMax(c.DeliveriesTopic) {
 		cut := *d
 		// In JSON a byte may take six, and what did not compress before may not now.
 		cut.Truncated, cut.Body, cut.Statements = true, d.Body[:min(len(d.Body), c.RecordBytesMax/8)], nil
 		text, err = EncodeDelivery(&cut)
 	}
-	return &kgo.Record{Topic: c.DeliveriesTopic, Key: []byte(d.Workspace + "|" + d.Endpoint), Value: text}, err
+	return &kgo.Record{Topic: c.DeliveriesTopic, Key: key, Value: text}, err
 }
 
 // PublishDelivery is Publish of statements and of the delivery that they came by, at

@@ -174,8 +174,8 @@ func (p *Producer) produce(ctx context.Context, records []*kgo.Record) error {
 	total := 0
 	for _, record := range records {
 		size := len(record.Key) + len(record.Value)
-		if size > p.cfg.RecordBytesMax {
-			return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, p.cfg.RecordBytesMax)
+		if most := p.cfg.recordBytesMax(record.Topic); size > most {
+			return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, most)
 		}
 		total += size
 	}
