@@ -33,19 +33,29 @@ FROM
     ) AS f
     LEFT JOIN
     (
-        SELECT xxh3(provider, account, name.1 = 3, name.2) AS id, min(at) AS first, count() AS charges
+        SELECT id, min(at) AS first, count() AS charges
         FROM
         (
-            SELECT e.row AS row, e.occurred_at AS at, toString(e.provider) AS provider, toString(e.account) AS account, e.fact_group AS fact_group,
-                arrayDistinct(arrayFilter(id -> id != '', [e.object_id, e.payment, e.invoice])) AS ids
-            FROM entries AS e
-            WHERE e.workspace = {workspace:String} AND e.live AND e.kind IN ('purchase', 'subscription_purchase', 'trial_conversion', 'renewal')
-                AND e.known_at <= {as_of:DateTime64(6, 'UTC')}
-                AND e.provider = {provider:String} -- if provider
-            GROUP BY row, at, provider, account, fact_group, ids
-            HAVING sum(e.sign) > 0
+            SELECT id, row, at
+            FROM
+            (
+                SELECT e.row AS row, e.occurred_at AS at, e.sign AS sign, arrayJoin(arrayMap(name -> xxh3(e.provider, e.account, name.1, name.2),
+                    arrayDistinct(arrayFilter(name -> name.2 != '', [(1, e.fact_group), (0, e.object_id), (0, e.payment), (0, e.invoice)])))) AS id
+                FROM entries AS e
+                WHERE e.workspace = {workspace:String} AND e.live AND e.kind IN ('purchase', 'subscription_purchase', 'trial_conversion', 'renewal')
+                    AND e.known_at <= {as_of:DateTime64(6, 'UTC')}
+                    AND e.provider = {provider:String} -- if provider
+            )
+            WHERE id IN
+            (
+                SELECT arrayJoin(arrayMap(name -> xxh3(e.provider, e.account, name.1, name.2),
+                    arrayFilter(name -> name.2 != '', [(1, e.fact_group), (0, e.payment), (0, e.invoice)])))
+                FROM entries AS e
+                WHERE e.workspace = {workspace:String} AND e.live AND e.kind = 'refund'
+            )
+            GROUP BY id, row, at
+            HAVING sum(sign) > 0
         )
-        ARRAY JOIN arrayConcat([(3, fact_group)], arrayMap(id -> (1, id), ids)) AS name
         GROUP BY id
     ) AS c ON f.id = c.id
     GROUP BY f.row, f.at
