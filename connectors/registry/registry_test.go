@@ -1,10 +1,12 @@
 package registry_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,6 +89,69 @@ func TestEveryFolderIsRegistered(t *testing.T) {
 			t.Errorf("connectors/%s does not run connectortest.Kit, or has no FuzzDecode", provider)
 		}
 	}
+}
+
+// providersLeast is how many the table has; the page's own example is not in it.
+const providersLeast = 13
+
+// TestTheTableIsRight holds the table of README.md against the connectors and what their
+// scenarios book.
+func TestTheTableIsRight(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string][]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z]+) \| .+ \| (\d+) \| (\d+) \| .+ \|$`).FindAllStringSubmatch(string(text), -1) {
+		rows[row[1]] = row[2:]
+	}
+	held := 0
+	for _, c := range all(t) {
+		types, scenarios := booked(t, c.Provider)
+		row, listed := rows[c.Provider]
+		if want := []string{strconv.Itoa(types), strconv.Itoa(scenarios)}; listed && !slices.Equal(row, want) {
+			t.Errorf("%s: types and scenarios are %v, the table has %v", c.Provider, want, row)
+		}
+		if listed {
+			held++
+		}
+		delete(rows, c.Provider)
+	}
+	if len(rows) > 0 {
+		t.Errorf("the table has %v, which are not registered", rows)
+	}
+	if held < providersLeast {
+		t.Errorf("the table has %d providers", held)
+	}
+}
+
+// booked counts the scenarios of a provider, and the types of events that they book.
+func booked(t *testing.T, provider string) (types, scenarios int) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("..", provider, "testdata", "golden", "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var deliveries [][]struct {
+			Type    string
+			Outcome connectors.Outcome
+		}
+		if err := json.Unmarshal(text, &deliveries); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		for _, item := range slices.Concat(deliveries...) {
+			if item.Outcome == connectors.OutcomeBooked {
+				seen[item.Type] = true
+			}
+		}
+	}
+	return len(seen), len(paths)
 }
 
 // TestAnyOrderOfAllProviders lets the deliveries of all scenarios of all providers, and
