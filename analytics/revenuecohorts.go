@@ -148,7 +148,7 @@ func revenueCohort(rows []revenueCohortRow, x *exchange, missing map[string]bool
 			if row := &rows[i]; row.Period >= n {
 				period.Eligible += int64(row.Reached)
 			}
-			if row := &rows[i]; row.Period == n {
+			if row := &rows[i]; row.Period == n && row.Currency == "" {
 				period.Customers += int64(row.Customers)
 			}
 		}

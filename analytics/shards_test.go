@@ -72,9 +72,9 @@ func randomQuestions(random *rand.Rand) map[string]string {
 	return map[string]string{
 		PathRevenue:    within + "&pageSize=20&page=" + pick("1", "2", "3") + "&sortBy=" + pick("amountCents", "occurredAt"),
 		PathExplain:    within + "&figure=" + pick("mrrCents", "refundCents"),
-		PathMetricsMRR: series, PathMetricsRefunds: series, PathMetricsRevenue: series,
+		PathMetricsMRR: series, PathMetricsRefunds: series + pick("", "&refundBasis=original"), PathMetricsRevenue: series,
 		PathRetention: "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31",
-		PathCohorts:   "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31&basis=" + pick("calendar", "relative"),
+		PathCohorts:   "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31&basis=" + pick("calendar", "relative") + pick("", "&measure=revenue"),
 		PathTrials:    series, PathChurn: series, PathCommitted: series, PathTables: within + "&by=" + pick("currency", "customer", "kind"),
 	}
 }
