@@ -19,9 +19,17 @@ import (
 const lookUpTimeout = 8 * time.Second
 
 // lookUp finds the subscription that an event is about or was paid for, and its
-// plan. What the API does not know, or nobody may ask it for, stays unknown; the
-// error is temporary.
+// plan. What the API does not know, or nobody may ask it for, stays unknown; what it
+// refuses to the app does, too, and is said. The error is temporary.
 func (e *event) lookUp(ctx context.Context) error {
+	err := e.ask(ctx)
+	if errors.As(err, new(*connectors.RefusedError)) {
+		e.Lacks, err = err, nil
+	}
+	return err
+}
+
+func (e *event) ask(ctx context.Context) error {
 	settings, paidFor := e.Delivery.Settings, ""
 	switch {
 	case strings.HasPrefix(e.About.Type, "BILLING.SUBSCRIPTION."):
@@ -66,7 +74,12 @@ func tokenOf(ctx context.Context, settings connectors.Settings) (*oauth2.Token, 
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	token, err := credentials.Token(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{CheckRedirect: stay}))
 	if refused := new(oauth2.RetrieveError); errors.As(err, &refused) && refused.Response != nil {
-		err = errors.New("the provider answers " + refused.Response.Status) // and not with what
+		switch status := refused.Response.StatusCode; status { // and not with what
+		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+			err = &connectors.RefusedError{Path: "/v1/oauth2/token", Status: status}
+		default:
+			err = errors.New("the provider answers " + refused.Response.Status)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("getting a token: %w", err)

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -252,21 +253,31 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// TestLookingUpFails: while the API does not answer, the delivery is to come again.
+// TestLookingUpFails: while the API does not answer, the delivery is to come again; what it
+// refuses is unknown, as without credentials.
 func TestLookingUpFails(t *testing.T) {
+	status := http.StatusServiceUnavailable
 	for _, failing := range []string{"/v1/oauth2/token", "/v1/billing/plans/P-1"} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			if r.URL.Path == failing {
-				w.WriteHeader(http.StatusUnauthorized)
+				w.WriteHeader(status)
 			}
 			_, _ = w.Write([]byte(`{"access_token":"A21","token_type":"Bearer"}`))
 		}))
 		d := delivery(t, "")
 		d.Settings["api_url"], d.Settings["client_id"], d.Settings["client_secret"] = server.URL, "id", "secret"
-		d.Body = []byte(`{"event_type":"BILLING.SUBSCRIPTION.ACTIVATED","resource":{"id":"I-1","status":"ACTIVE","plan_id":"P-1"}}`)
+		d.Body = []byte(`{"event_type":"BILLING.SUBSCRIPTION.ACTIVATED","resource":{"id":"I-1","status":"ACTIVE","plan_id":"P-1",
+			"create_time":"2026-01-01T00:00:00Z","update_time":"2026-01-01T00:00:00Z","start_time":"2026-01-01T00:00:00Z","subscriber":{"payer_id":"PAYER"}}}`)
+		status = http.StatusServiceUnavailable
 		if items, err := decode(t.Context(), d); err == nil || errors.Is(err, connectors.ErrMalformed) || items != nil {
 			t.Errorf("%s: %+v, %v", failing, items, err)
+		}
+		status = http.StatusUnauthorized
+		items, err := decode(t.Context(), d)
+		if err != nil || items[0].Outcome() != connectors.OutcomeIncomplete || !strings.Contains(items[0].Lacks.Error(), failing+" with 401") ||
+			!strings.Contains(string(items[0].Events[0].Metadata), connectors.MRRUnknown) {
+			t.Errorf("%s refused: %+v, %v", failing, items, err)
 		}
 		server.Close()
 	}
