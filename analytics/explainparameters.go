@@ -31,7 +31,7 @@ type ExplainQuery struct {
 
 var explainParameters = []string{"workspaceSlug", "figure", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
-	"attributionType", "metadata", "asOf", "changedSince", "profile", "limit", "cursor"}
+	"attributionType", "metadata", "asOf", "mode", "changedSince", "profile", "limit", "cursor"}
 
 const (
 	explainLimitDefault = 50

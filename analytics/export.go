@@ -273,7 +273,7 @@ func (b *exportBody[T]) fill() error {
 	ctx, cancel := context.WithTimeout(context.Background(), b.plan.server.config.QueryTimeout)
 	defer cancel()
 	section, size, rows := b.sections[0], b.plan.server.config.ExportPageRows, 0
-	values := append(b.plan.values(section, b.after), clickhouse.Named{Name: "size", Value: size})
+	values := append(b.plan.values(section, b.after), b.plan.reading.mode(), clickhouse.Named{Name: "size", Value: size})
 	var last exportPlace
 	stats, err := clickhouse.Each(ctx, b.plan.reading.store, given(b.question, values), func(row *T) error {
 		rows++

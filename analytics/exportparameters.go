@@ -35,7 +35,7 @@ type exportQuery struct {
 
 var exportParameters = []string{"workspaceSlug", "table", "format", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
-	"attributionType", "metadata", "asOf", "changedSince", "limit", "after"}
+	"attributionType", "metadata", "asOf", "mode", "changedSince", "limit", "after"}
 
 const exportLimitMax = 10_000_000
 

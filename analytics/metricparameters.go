@@ -42,19 +42,21 @@ type Filter struct {
 	MetadataKey, MetadataValue string
 	// AsOf leaves out what became known after it; the zero time leaves out nothing.
 	AsOf time.Time
+	// Test asks about test mode and test clocks, which no other answer knows.
+	Test bool
 }
 
 // inRollups reports whether the rollups can answer: they know neither what an entry
 // was about nor since when it is believed.
 func (f Filter) inRollups() bool {
-	return f == Filter{Provider: f.Provider, Currency: f.Currency}
+	return f == Filter{Provider: f.Provider, Currency: f.Currency, Test: f.Test}
 }
 
 // ofMRR reports whether MRR can be told apart by the filter: it adds up by what
 // movements and transfers stand for, and by nothing else.
 func (f Filter) ofMRR() bool {
 	f.AsOf = time.Time{}
-	return f == Filter{Provider: f.Provider, Currency: f.Currency,
+	return f == Filter{Provider: f.Provider, Currency: f.Currency, Test: f.Test,
 		Plan: f.Plan, Product: f.Product, Customer: f.Customer, Country: f.Country}
 }
 
@@ -83,7 +85,7 @@ func (f Filter) placed() bool {
 // refused: a filter with a spelling mistake would give a wrong figure.
 var seriesParameters = []string{"workspaceSlug", "since", "until", "interval", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
-	"attributionType", "metadata", "asOf", "breakdown", "top", "compare", "profile"}
+	"attributionType", "metadata", "asOf", "mode", "breakdown", "top", "compare", "profile"}
 
 const (
 	topDefault = 20
@@ -149,7 +151,7 @@ func (p *parser) filter(now time.Time, zone *time.Location) Filter {
 		Plan: p.dimension("plan"), Product: p.dimension("product"), Customer: p.dimension("customer"),
 		Country: p.dimension("country"), Message: p.dimension("message"), Offer: p.dimension("offer"),
 		Campaign: p.dimension("campaign"), Source: p.dimension("source"), Visitor: p.dimension("visitor"),
-		AttributionType: p.dimension("attributionType"), AsOf: p.asOf(now, zone),
+		AttributionType: p.dimension("attributionType"), AsOf: p.asOf(now, zone), Test: p.test(),
 	}
 	if text := p.dimension("metadata"); text != "" {
 		key, value, valued := strings.Cut(text, ":")
@@ -159,6 +161,9 @@ func (p *parser) filter(now time.Time, zone *time.Location) Filter {
 	}
 	return f
 }
+
+// test reports whether the question is about test mode.
+func (p *parser) test() bool { return p.choice("mode", []string{"live", "test"}, "live") == "test" }
 
 // present is where a range ends that has no until: now, or the moment as of which the
 // question is asked, so that it stays the same question.

@@ -80,7 +80,7 @@ func ParseQuery(raw string, now time.Time, config Config) (Query, error) {
 	p := parser{values: values}
 	query := Query{
 		WorkspaceSlug: p.slug(),
-		Filter:        Filter{Provider: p.provider(), AsOf: p.asOf(now, time.UTC)},
+		Filter:        Filter{Provider: p.provider(), AsOf: p.asOf(now, time.UTC), Test: p.test()},
 		Kinds:         p.kinds(),
 		Page:          p.number("page", 1, 1_000_000_000),
 		PageSize:      p.pageSize(config),

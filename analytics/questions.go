@@ -224,6 +224,7 @@ func (r *reading) answered(body any, complete time.Time) answered {
 
 // ask puts one question. Its values are those of the reading and the given ones.
 func ask[T any](ctx context.Context, r *reading, what, sql string, values ...clickhouse.Named) ([]T, error) {
+	values = append(slices.Clip(values), r.mode())
 	rows, stats, err := clickhouse.Select[T](ctx, r.store, given(sql, values), values...)
 	r.rowsRead.Add(stats.RowsRead)
 	if err != nil {
@@ -231,6 +232,9 @@ func ask[T any](ctx context.Context, r *reading, what, sql string, values ...cli
 	}
 	return rows, nil
 }
+
+// mode is whether a question is about money or about tests.
+func (r *reading) mode() clickhouse.Named { return clickhouse.Named{Name: "live", Value: !r.Test} }
 
 // condition is what a line of a question may end in: it is there only if, or unless,
 // there is a value of that name.

@@ -75,7 +75,7 @@ func orZero(value *int64) int64 {
 
 var tableParameters = []string{"workspaceSlug", "by", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
-	"attributionType", "metadata", "asOf", "profile", "sort", "limit", "cursor"}
+	"attributionType", "metadata", "asOf", "mode", "profile", "sort", "limit", "cursor"}
 
 // tableQuery is the question of /v1/tables.
 type tableQuery struct {

@@ -11,13 +11,13 @@ FROM
         sumIf(sign, occurred_at >= {prev_since:DateTime64(6, 'UTC')} AND occurred_at < {prev_until:DateTime64(6, 'UTC')}
             AND (ends_at = toDateTime64(0, 6, 'UTC') OR ends_at > {prev_until:DateTime64(6, 'UTC')})) AS before
     FROM entries AS e
-    WHERE workspace = {workspace:String} AND live AND kind = 'cancellation'
+    WHERE workspace = {workspace:String} AND live = {live:Bool} AND kind = 'cancellation'
         AND (occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')}
             OR occurred_at >= {prev_since:DateTime64(6, 'UTC')} AND occurred_at < {prev_until:DateTime64(6, 'UTC')})
 [[- else]]
     SELECT sum(sign) AS now, 0 AS before
     FROM entries AS e
-    WHERE workspace = {workspace:String} AND live AND kind = 'cancellation'
+    WHERE workspace = {workspace:String} AND live = {live:Bool} AND kind = 'cancellation'
         AND occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')}
         AND (ends_at = toDateTime64(0, 6, 'UTC') OR ends_at > {until:DateTime64(6, 'UTC')})
 [[- end]]

@@ -29,7 +29,7 @@ WHERE [[template "behind" .]]
 GROUP BY e.occurred_at, e.row, e.known_at
 ORDER BY e.occurred_at, e.row, e.known_at
 [[- define "behind" -]]
-e.workspace = {workspace:String} AND e.live AND e.kind IN {kinds:Array(String)}
+e.workspace = {workspace:String} AND e.live = {live:Bool} AND e.kind IN {kinds:Array(String)}
     AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
     AND e.known_at > {known_after:DateTime64(6, 'UTC')}
     AND e.provider = {provider:String} -- if provider

@@ -16,7 +16,7 @@ WHERE [[template "exported" .]]
 ORDER BY e.kind, e.occurred_at, e.row, e.known_at, e.sign
 LIMIT {size:UInt64} WITH TIES
 [[- define "exported" -]]
-e.workspace = {workspace:String} AND e.live
+e.workspace = {workspace:String} AND e.live = {live:Bool}
     AND e.kind = {section:String} -- if section
     AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
     AND e.known_at > {known_after:DateTime64(6, 'UTC')}

@@ -20,7 +20,7 @@ FROM
         m.currency, m.kind, m.recurring,[[if .By]] [[.Part "m"]],[[end]] m.entries, m.positive, m.amount
         [[- if .Deductions]], m.tax, m.fee, m.discount[[end]]
     FROM revenue_monthly AS m
-    WHERE m.workspace = {workspace:String} AND m.live AND m.currency = {into:String}
+    WHERE m.workspace = {workspace:String} AND m.live = {live:Bool} AND m.currency = {into:String}
         AND m.month >= {since_day:Date} AND m.month < {until_day:Date}
         AND m.month NOT IN {cut_months:Array(Date)} -- if cut_months
         AND m.provider = {provider:String} -- if provider
@@ -35,7 +35,7 @@ FROM
         d.currency, d.kind, d.recurring,[[if .By]] [[.Part "d"]],[[end]] d.entries, d.positive, d.amount
         [[- if .Deductions]], d.tax, d.fee, d.discount[[end]]
     FROM revenue_daily AS d
-    WHERE d.workspace = {workspace:String} AND d.live
+    WHERE d.workspace = {workspace:String} AND d.live = {live:Bool}
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
         AND d.day NOT IN {cut_days:Array(Date)} -- if cut_days
     [[- if .Months]]
@@ -55,7 +55,7 @@ FROM
         h.currency, h.kind, h.recurring,[[if .By]] [[.Part "h"]],[[end]] h.entries, h.positive, h.amount
         [[- if .Deductions]], h.tax, h.fee, h.discount[[end]]
     FROM revenue_hourly AS h
-    WHERE h.workspace = {workspace:String} AND h.live
+    WHERE h.workspace = {workspace:String} AND h.live = {live:Bool}
         AND h.hour >= toStartOfHour({since:DateTime64(6, 'UTC')}) AND h.hour < {until:DateTime64(6, 'UTC')}
         AND toDate(h.hour) IN {cut_days:Array(Date)}
         AND h.hour NOT IN {cut_hours:Array(DateTime('UTC'))} -- if cut_hours
@@ -74,7 +74,7 @@ FROM
         e.sign * e.amount AS amount
         [[- if .Deductions]], e.sign * e.tax AS tax, e.sign * e.fee AS fee, e.sign * e.discount AS discount[[end]]
     FROM entries AS e
-    WHERE e.workspace = {workspace:String} AND e.live
+    WHERE e.workspace = {workspace:String} AND e.live = {live:Bool}
         AND e.kind IN ('purchase', 'subscription_purchase', 'trial_conversion', 'renewal', 'refund', 'dispute',
             'dispute_reversal', 'fee', 'trial_start', 'cancellation', 'expiration')
         AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}

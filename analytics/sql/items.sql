@@ -3,7 +3,7 @@
 SELECT row, fact, object_id, external_id, kind, provider, integration, amount,
     currency, occurred_at, received_at, metadata
 FROM entries AS e
-WHERE workspace = {workspace:String} AND live AND kind IN {kinds:Array(String)}
+WHERE workspace = {workspace:String} AND live = {live:Bool} AND kind IN {kinds:Array(String)}
     AND occurred_at >= {first:DateTime64(6, 'UTC')} AND occurred_at <= {last:DateTime64(6, 'UTC')}
     AND row IN {rows:Array(UInt64)}
     AND sign > 0

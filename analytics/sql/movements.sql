@@ -16,7 +16,7 @@ FROM
         toDate(0) AS rate_day,
         w.currency, w.kind,[[if .By]] [[.Part "w"]],[[end]] w.mrr, w.subscriptions, w.customers
     FROM mrr_monthly AS w
-    WHERE w.workspace = {workspace:String} AND w.live
+    WHERE w.workspace = {workspace:String} AND w.live = {live:Bool}
         AND w.month >= {since_day:Date} AND w.month < {until_day:Date}
         AND w.month NOT IN {cut_months:Array(Date)} -- if cut_months
         AND w.currency = {into:String} -- if by_day
@@ -31,7 +31,7 @@ FROM
         toDate(0) AS rate_day, -- unless by_day
         d.currency, d.kind,[[if .By]] [[.Part "d"]],[[end]] d.mrr, d.subscriptions, d.customers
     FROM mrr_daily AS d
-    WHERE d.workspace = {workspace:String} AND d.live
+    WHERE d.workspace = {workspace:String} AND d.live = {live:Bool}
         AND d.day >= {since_day:Date} AND d.day < {until_day:Date}
         AND d.day NOT IN {cut_days:Array(Date)} -- if cut_days
     [[- if .Months]]
@@ -54,7 +54,7 @@ FROM
         AS mrr, e.sign * e.subscriptions AS subscriptions,
         e.sign * e.customers AS customers
     FROM entries AS e
-    WHERE e.workspace = {workspace:String} AND e.live
+    WHERE e.workspace = {workspace:String} AND e.live = {live:Bool}
         AND e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn',
             'subscription_active', 'subscription_inactive', 'transfer')
         AND e.occurred_at >= {since:DateTime64(6, 'UTC')} AND e.occurred_at < {until:DateTime64(6, 'UTC')}

@@ -22,7 +22,7 @@ FROM
                 sum(e.sign) AS entries, sum(e.sign * e.amount) AS amount, sum(e.sign * e.tax) AS tax, sum(e.sign * e.fee) AS fee,
                 sum(e.sign * e.discount) AS discount
             FROM entries AS e
-            WHERE e.workspace = {workspace:String} AND e.live AND e.kind = 'refund'
+            WHERE e.workspace = {workspace:String} AND e.live = {live:Bool} AND e.kind = 'refund'
                 AND e.provider = {provider:String} -- if provider
                 AND e.currency = {currency:String} -- if currency
                 AND [[template "chosen"]]
@@ -42,7 +42,7 @@ FROM
                 SELECT e.row AS row, e.occurred_at AS at, e.sign AS sign, arrayJoin(arrayMap(name -> xxh3(e.provider, e.account, name.1, name.2),
                     arrayDistinct(arrayFilter(name -> name.2 != '', [(1, e.fact_group), (0, e.object_id), (0, e.payment), (0, e.invoice)])))) AS id
                 FROM entries AS e
-                WHERE e.workspace = {workspace:String} AND e.live AND e.kind IN ('purchase', 'subscription_purchase', 'trial_conversion', 'renewal')
+                WHERE e.workspace = {workspace:String} AND e.live = {live:Bool} AND e.kind IN ('purchase', 'subscription_purchase', 'trial_conversion', 'renewal')
                     AND e.known_at <= {as_of:DateTime64(6, 'UTC')}
                     AND e.provider = {provider:String} -- if provider
             )
@@ -51,7 +51,7 @@ FROM
                 SELECT arrayJoin(arrayMap(name -> xxh3(e.provider, e.account, name.1, name.2),
                     arrayFilter(name -> name.2 != '', [(1, e.fact_group), (0, e.payment), (0, e.invoice)])))
                 FROM entries AS e
-                WHERE e.workspace = {workspace:String} AND e.live AND e.kind = 'refund'
+                WHERE e.workspace = {workspace:String} AND e.live = {live:Bool} AND e.kind = 'refund'
             )
             GROUP BY id, row, at
             HAVING sum(sign) > 0

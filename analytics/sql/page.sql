@@ -4,7 +4,7 @@
 -- total.
 SELECT row, kind, occurred_at, arrayJoin(range(toUInt64(greatest(0, sum(sign))))) AS copy
 FROM entries AS e
-WHERE workspace = {workspace:String} AND live AND kind IN {kinds:Array(String)}
+WHERE workspace = {workspace:String} AND live = {live:Bool} AND kind IN {kinds:Array(String)}
     AND occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')}
     AND provider = {provider:String} -- if provider
 [[- if .Whole]]

@@ -66,7 +66,7 @@ e.customer != '' AND [[template "cash"]]
             )
 [[- end]]
 [[- define "cash" -]]
-e.workspace = {workspace:String} AND e.live
+e.workspace = {workspace:String} AND e.live = {live:Bool}
     AND e.kind IN ('purchase', 'subscription_purchase', 'trial_conversion', 'renewal', 'refund')
     AND e.occurred_at < {until:DateTime64(6, 'UTC')}
     AND e.provider = {provider:String} -- if provider

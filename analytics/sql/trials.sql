@@ -18,7 +18,7 @@ FROM
                     e.customer != '', xxh3(e.provider, e.account, '', e.customer), xxh3(e.row)) AS subject,
                 e.kind AS kind, e.occurred_at AS at
             FROM entries AS e
-            WHERE e.workspace = {workspace:String} AND e.live AND e.kind IN ('trial_start', 'trial_conversion', 'expiration')
+            WHERE e.workspace = {workspace:String} AND e.live = {live:Bool} AND e.kind IN ('trial_start', 'trial_conversion', 'expiration')
                 AND e.provider = {provider:String} -- if provider
                 AND [[template "chosen"]]
             GROUP BY subject, kind, at
