@@ -60,26 +60,6 @@ func stopEngine(t *testing.T, engine *embedded.Engine) {
 	}
 }
 
-// gone waits until the process has ended; a process that nobody has waited
-// for yet counts as ended.
-func gone(t *testing.T, pid int) {
-	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	for {
-		err := syscall.Kill(pid, 0)
-		if errors.Is(err, syscall.ESRCH) {
-			return
-		}
-		if status, readErr := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); readErr == nil && strings.Contains(string(status), ") Z ") {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d is still there (%v)", pid, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
 func TestARestartKeepsDataPasswordAndLogs(t *testing.T) {
 	cfg := enginetest.Config(t.TempDir())
 	cfg.Durable = true
@@ -89,7 +69,7 @@ func TestARestartKeepsDataPasswordAndLogs(t *testing.T) {
 	enginetest.Exec(t, first, "INSERT INTO kept.x SELECT number FROM numbers(1000)")
 	password, _ := first.Password(embedded.AdminUser)
 	stopEngine(t, first)
-	gone(t, first.PID())
+	enginetest.AwaitGone(t, first.PID())
 
 	second := startEngine(t, cfg)
 	if got, _ := second.Password(embedded.AdminUser); got != password || len(got) < 32 {
@@ -241,7 +221,7 @@ func TestAStopThatTakesTooLongKills(t *testing.T) {
 	if err := engine.Stop(context.Background()); !errors.Is(err, embedded.ErrKilled) {
 		t.Errorf("stopping gives %v, want ErrKilled", err)
 	}
-	gone(t, engine.PID())
+	enginetest.AwaitGone(t, engine.PID())
 	if err := <-answered; err == nil {
 		t.Error("the query of a killed engine has an answer")
 	}
@@ -278,7 +258,7 @@ func TestTheChildDiesWithItsParent(t *testing.T) {
 	_ = parent.Wait() // "signal: killed"
 	// At once: the child may still hold ClickHouse's lock.
 	engine := startEngine(t, enginetest.Config(dir))
-	gone(t, child)
+	enginetest.AwaitGone(t, child)
 	enginetest.Exec(t, engine, "SELECT 1")
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"revstream/clickhouse/embedded"
+	"revstream/clickhouse/embedded/enginetest"
 	"revstream/ingest/stream/kafkatest"
 )
 
@@ -153,6 +154,11 @@ func launchService(t testing.TB, within []string, folder string, settings []stri
 	t.Cleanup(func() {
 		if !s.stopped {
 			s.kill()
+		}
+		// The engine dies with it, a moment later, and until then writes to a folder that
+		// the test is about to remove.
+		if pid, err := s.enginePID(); err == nil {
+			enginetest.AwaitGone(t, pid)
 		}
 		if t.Failed() {
 			t.Logf("output of revstream:\n%s", s.output)

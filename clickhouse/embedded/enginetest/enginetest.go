@@ -13,6 +13,7 @@ package enginetest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -105,6 +107,27 @@ func DatabaseName(t testing.TB) string {
 	Exec(t, engine, "CREATE DATABASE "+name)
 	t.Cleanup(func() { Exec(t, engine, "DROP DATABASE IF EXISTS "+name+" SYNC") })
 	return name
+}
+
+// AwaitGone waits until the process of an engine has ended, which it does a moment
+// after the one that started it was killed. A process that nobody has waited for yet
+// counts as ended.
+func AwaitGone(t testing.TB, pid int) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		err := syscall.Kill(pid, 0)
+		if errors.Is(err, syscall.ESRCH) {
+			return
+		}
+		if status, readErr := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); readErr == nil && strings.Contains(string(status), ") Z ") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d is still there (%v)", pid, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // Exec runs one statement over HTTP as the user with all rights and returns what it
