@@ -73,12 +73,12 @@ const (
 
 // cohorts answers GET /v1/metrics/cohorts.
 func (s *Server) cohorts(ctx context.Context, request asked) (answered, error) {
-	query, workspace, chosen, err := s.chosenQuestion(request,
+	query, workspace, err := s.seriesQuestion(request,
 		choice{"basis", []string{cohortsByCalendar, cohortsRelative}}, choice{"measure", []string{cohortsOfMRR, cohortsOfRevenue}})
 	if err != nil {
 		return answered{}, err
 	}
-	basis, ofRevenue := cmp.Or(chosen["basis"], cohortsByCalendar), chosen["measure"] == cohortsOfRevenue
+	basis, ofRevenue := cmp.Or(query.chosen["basis"], cohortsByCalendar), query.chosen["measure"] == cohortsOfRevenue
 	if basis == cohortsRelative && monthsOf[query.Interval]+daysOf[query.Interval] == 0 {
 		return answered{}, badRequest(errors.New("interval: relative periods are days, weeks, months, quarters or years"))
 	}

@@ -3,6 +3,7 @@ package analytics
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -30,6 +31,8 @@ type SeriesQuery struct {
 	RefundBasis string
 	// IncludeReactivation makes reactivation count in the quick ratio of MRR.
 	IncludeReactivation bool
+	// chosen is what was chosen of the series' own choices, by name; empty where nothing was.
+	chosen map[string]string
 }
 
 // Filter narrows a question to some of the entries. Empty fields narrow nothing.
@@ -92,25 +95,37 @@ const (
 	topMax     = 500
 )
 
-// ParseSeriesQuery reads the parameters of a /v1/metrics endpoint. zone is that
-// of the workspace, in which days, weeks and months are counted and dates are
-// read, unless timeZone says otherwise. Without until the range ends now.
-func ParseSeriesQuery(raw string, now time.Time, zone *time.Location, config Config) (SeriesQuery, error) {
+// choice is a parameter that only some series have, and what it may be.
+type choice struct {
+	name string
+	of   []string
+}
+
+// ParseSeriesQuery reads the parameters of a /v1/metrics endpoint, which has the choices
+// beside those of all. zone is that of the workspace, in which days, weeks and months are
+// counted and dates are read, unless timeZone says otherwise. Without until the range ends
+// now.
+func ParseSeriesQuery(raw string, now time.Time, zone *time.Location, config Config, choices ...choice) (SeriesQuery, error) {
 	values, err := parseValues(raw, config)
 	if err != nil {
 		return SeriesQuery{}, err
 	}
-	p := parser{values: values}
-	return p.seriesQuery(seriesParameters, now, zone, config)
+	p, known, chosen := parser{values: values}, slices.Clone(seriesParameters), map[string]string{}
+	for _, c := range choices {
+		known = append(known, c.name)
+		chosen[c.name] = p.choice(c.name, c.of, "")
+	}
+	p.only(known)
+	return p.seriesQuery(chosen, now, zone, config)
 }
 
-// seriesQuery reads the question of a series that knows the parameters.
-func (p *parser) seriesQuery(known []string, now time.Time, zone *time.Location, config Config) (SeriesQuery, error) {
-	p.only(known)
+// seriesQuery reads what the questions of all series have.
+func (p *parser) seriesQuery(chosen map[string]string, now time.Time, zone *time.Location, config Config) (SeriesQuery, error) {
 	query := SeriesQuery{
 		WorkspaceSlug: p.slug(),
 		Zone:          p.zone(zone),
 		Interval:      Interval(p.choice("interval", texts(intervals), string(IntervalDay))),
+		chosen:        chosen,
 	}
 	query.Filter = p.filter(now, query.Zone)
 	query.Breakdown, query.Top = p.breakdown("breakdown"), p.number("top", topDefault, topMax)

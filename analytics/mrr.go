@@ -122,11 +122,11 @@ type ExactMRR struct {
 
 // mrrSeries answers GET /v1/metrics/mrr.
 func (s *Server) mrrSeries(ctx context.Context, request asked) (answered, error) {
-	query, workspace, chosen, err := s.chosenQuestion(request, choice{"includeReactivation", []string{"true", "false"}})
+	query, workspace, err := s.seriesQuestion(request, choice{"includeReactivation", []string{"true", "false"}})
 	if err != nil {
 		return answered{}, err
 	}
-	query.IncludeReactivation = chosen["includeReactivation"] == "true"
+	query.IncludeReactivation = query.chosen["includeReactivation"] == "true"
 	if err := query.refuseWhatMoves(); err != nil {
 		return answered{}, err
 	}

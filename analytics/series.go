@@ -164,13 +164,13 @@ func (s *Server) refundSeries(ctx context.Context, request asked) (answered, err
 	return flowSeries(ctx, s, request, "refunds", refundFigures)
 }
 
-// seriesQuestion reads what all series have in common.
-func (s *Server) seriesQuestion(request asked) (SeriesQuery, control.Workspace, error) {
+// seriesQuestion reads the question of a series, which has the choices beside what all have.
+func (s *Server) seriesQuestion(request asked, choices ...choice) (SeriesQuery, control.Workspace, error) {
 	workspace, zone, err := s.whoseQuestion(request)
 	if err != nil {
 		return SeriesQuery{}, control.Workspace{}, err
 	}
-	query, err := ParseSeriesQuery(request.query, s.now(), zone, s.config)
+	query, err := ParseSeriesQuery(request.query, s.now(), zone, s.config, choices...)
 	if err != nil {
 		return SeriesQuery{}, control.Workspace{}, badRequest(err)
 	}
@@ -200,7 +200,7 @@ func (s *Server) whoseQuestion(request asked) (control.Workspace, *time.Location
 }
 
 func flowSeries[T any](ctx context.Context, s *Server, request asked, metric string, figures func(*moved, []int64) T) (answered, error) {
-	query, workspace, chosen, err := s.chosenQuestion(request, choice{"refundBasis", []string{refundsByOwn, refundsByOriginal}})
+	query, workspace, err := s.seriesQuestion(request, choice{"refundBasis", []string{refundsByOwn, refundsByOriginal}})
 	if err != nil {
 		return answered{}, err
 	}
@@ -210,7 +210,7 @@ func flowSeries[T any](ctx context.Context, s *Server, request asked, metric str
 			return answered{}, err
 		}
 	}
-	query.RefundBasis = cmp.Or(chosen["refundBasis"], r.profile.refunds, refundsByOwn)
+	query.RefundBasis = cmp.Or(query.chosen["refundBasis"], r.profile.refunds, refundsByOwn)
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return answered{}, err

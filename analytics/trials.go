@@ -49,7 +49,7 @@ const (
 
 // trials answers GET /v1/metrics/trials.
 func (s *Server) trials(ctx context.Context, request asked) (answered, error) {
-	query, workspace, chosen, err := s.chosenQuestion(request, choice{"basis", []string{trialsByCohort, trialsByEnded, trialsByEvents}})
+	query, workspace, err := s.seriesQuestion(request, choice{"basis", []string{trialsByCohort, trialsByEnded, trialsByEvents}})
 	if err != nil {
 		return answered{}, err
 	}
@@ -62,7 +62,7 @@ func (s *Server) trials(ctx context.Context, request asked) (answered, error) {
 			return answered{}, err
 		}
 	}
-	basis := cmp.Or(chosen["basis"], r.profile.trials, trialsByCohort)
+	basis := cmp.Or(query.chosen["basis"], r.profile.trials, trialsByCohort)
 	return comparedAnswer(ctx, r, "trials", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*TrialSeries, error) {
 		buckets, err := r.trialBuckets(ctx, query, basis)
 		return &TrialSeries{Basis: basis, Series: buckets}, err

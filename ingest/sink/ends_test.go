@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
 	"revstream/clickhouse"
@@ -218,12 +217,7 @@ func TestATornBackupIsReadAgain(t *testing.T) {
 // ends are the offsets after the last record of each slice.
 func (r *rig) ends(t *testing.T) map[int32]int64 {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.config.Brokers...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	listed, err := kadm.NewClient(client).ListEndOffsets(t.Context(), r.config.EventsTopic)
+	listed, err := r.admin(t).ListEndOffsets(t.Context(), r.config.EventsTopic)
 	if err = errors.Join(err, listed.Error()); err != nil {
 		t.Fatal(err)
 	}
@@ -245,12 +239,7 @@ func TestLogIsGone(t *testing.T) {
 	for i := range events[1900:] { // each in a batch of its own, before which the log can begin
 		r.publish(t, events[1900+i:1901+i])
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.config.Brokers...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
+	admin := r.admin(t)
 	ends, err := admin.ListEndOffsets(t.Context(), r.config.EventsTopic)
 	if err != nil {
 		t.Fatal(err)
@@ -296,18 +285,14 @@ func TestTopicRecreated(t *testing.T) {
 			if !running {
 				stop()
 			}
-			client, err := kgo.NewClient(kgo.SeedBrokers(r.config.Brokers...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
-			if _, err := kadm.NewClient(client).DeleteTopic(t.Context(), r.config.EventsTopic); err != nil {
+			if _, err := r.admin(t).DeleteTopic(t.Context(), r.config.EventsTopic); err != nil {
 				t.Fatal(err)
 			}
 			if err := stream.EnsureTopics(t.Context(), r.config); err != nil {
 				t.Fatal(err)
 			}
 			// A producer that had the old topic is of no use any more.
+			var err error
 			if r.producer, err = stream.NewProducer(r.config, prometheus.NewRegistry(), r.log); err != nil {
 				t.Fatal(err)
 			}

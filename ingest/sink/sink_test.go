@@ -331,16 +331,22 @@ func TestTopicMadeAnew(t *testing.T) {
 	r.holds(t, events)
 }
 
-// recreate deletes the events topic and makes it again, and waits until it can be
-// written to.
-func (r *rig) recreate(t testing.TB) {
+// admin asks and changes what the broker has, for as long as the test runs.
+func (r *rig) admin(t testing.TB) *kadm.Client {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(r.config.Brokers...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
+	t.Cleanup(client.Close)
+	return kadm.NewClient(client)
+}
+
+// recreate deletes the events topic and makes it again, and waits until it can be
+// written to.
+func (r *rig) recreate(t testing.TB) {
+	t.Helper()
+	admin := r.admin(t)
 	if deleted, err := admin.DeleteTopics(t.Context(), r.config.EventsTopic); err != nil || deleted.Error() != nil {
 		t.Fatal(err, deleted.Error())
 	}

@@ -124,8 +124,8 @@ func (p *Producer) publish(ctx context.Context, events []revenue.Event) error {
 	return p.produce(ctx, records)
 }
 
-// eventBytes is room for the key and value of an ordinary statement.
-const eventBytes = 512
+// eventBytes is room for the key and value of an ordinary statement: the least have 480.
+const eventBytes = 768
 
 // eventRecords encodes statements for the events topic. The records have no timestamp
 // of their own, so they get that of sending: with the event's time, a broker that keeps
