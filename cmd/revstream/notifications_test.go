@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -50,12 +52,27 @@ func TestSubscribersAreTold(t *testing.T) {
 		body: `[{"object_id":"order_1","kind":"charge","amount_decimal":"10.00","currency":"USD"},
 			{"object_id":"small","kind":"refund","original":"order_1","amount_decimal":"3.99","currency":"USD"},
 			{"object_id":"large","kind":"refund","original":"order_1","amount_decimal":"4.00","currency":"USD"}]`})
-	s.await("an attempt", 30*time.Second, func() error {
-		if arrived() == 0 {
-			return io.EOF
+	logged := func(state string) func() error {
+		return func() error {
+			var log struct {
+				Items []struct {
+					ID, State string
+					Attempts  []struct{ Status int }
+				}
+			}
+			_, answer, err := s.client.get("/v1/alerts/notifications?workspaceSlug=" + demoWorkspace + "&alert=" + alert.ID)
+			if err == nil {
+				err = json.Unmarshal(answer, &log)
+			}
+			if err != nil || len(log.Items) != 1 || log.Items[0].State != state ||
+				len(log.Items[0].Attempts) == 0 || log.Items[0].Attempts[0].Status != http.StatusBadGateway {
+				return fmt.Errorf("%w: %s", cmp.Or(err, io.EOF), answer)
+			}
+			return nil
 		}
-		return nil
-	})
+	}
+	// Killed any earlier, and nobody would know of the attempt.
+	s.await("an attempt in the log", 30*time.Second, logged("pending"))
 	s.kill()
 	down.Store(false)
 	before := arrived()
@@ -80,22 +97,7 @@ func TestSubscribersAreTold(t *testing.T) {
 		}
 	}
 	mu.Unlock()
-	s.await("the log", 30*time.Second, func() error {
-		var log struct {
-			Items []struct {
-				ID, State string
-				Attempts  []struct{ Status int }
-			}
-		}
-		_, answer, err := s.client.get("/v1/alerts/notifications?workspaceSlug=" + demoWorkspace + "&alert=" + alert.ID)
-		if err == nil {
-			err = json.Unmarshal(answer, &log)
-		}
-		if err != nil || len(log.Items) != 1 || log.Items[0].State != "delivered" || log.Items[0].Attempts[0].Status != http.StatusBadGateway {
-			return &json.UnsupportedValueError{Str: string(answer)}
-		}
-		return nil
-	})
+	s.await("the log", 30*time.Second, logged("delivered"))
 	s.revstream(exitOK, "alerts", "redeliver", alert.ID, ids[0])
 	s.revstream(exitOK, "alerts", "test", alert.ID)
 	s.await("the test", 30*time.Second, func() error {
