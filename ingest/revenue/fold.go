@@ -12,7 +12,7 @@ func fold(stand standing) []Entry { return sortStanding(stand).fold() }
 func (g groupFacts) fold() []Entry {
 	entries := g.cash()
 	entries = append(entries, g.markers()...)
-	return append(entries, g.state()...)
+	return append(entries, g.state(HousePolicy())...)
 }
 
 // groupFacts are the standing statements of a group, tombstones left out, in

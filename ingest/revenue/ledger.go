@@ -162,11 +162,18 @@ func Ledger(events []Event) []LedgerRow {
 	if len(events) == 1 {
 		return single(&events[0])
 	}
-	statements := distinct(events)
+	return ledger(distinct(events), fold)
+}
+
+// folding is what a group's standing statements come to, by some definitions.
+type folding func(standing) []Entry
+
+// ledger is the history of what distinct statements come to.
+func ledger(statements []statement, fold folding) []LedgerRow {
 	if revised(statements) {
-		return restated(statements)
+		return restated(statements, fold)
 	}
-	rows, _ := advance(standing{}, map[uint64]*counted{}, statements)
+	rows, _ := advance(standing{}, map[uint64]*counted{}, statements, fold)
 	return rows
 }
 
@@ -185,7 +192,7 @@ func single(event *Event) []LedgerRow {
 
 // advance takes statements in, in order of their received times, and returns the
 // rows that each moment adds.
-func advance(stand standing, believed map[uint64]*counted, statements []statement) ([]LedgerRow, map[uint64]*counted) {
+func advance(stand standing, believed map[uint64]*counted, statements []statement, fold folding) ([]LedgerRow, map[uint64]*counted) {
 	var rows []LedgerRow
 	for i := 0; i < len(statements); {
 		knownAt := statements[i].ReceivedAt
@@ -237,7 +244,7 @@ func Advance(known, fresh []Event, held Held) (rows []LedgerRow, ok bool) {
 	if !comesTo(held, believed) {
 		return nil, false
 	}
-	rows, _ = advance(stand, believed, after)
+	rows, _ = advance(stand, believed, after, fold)
 	return rows, true
 }
 

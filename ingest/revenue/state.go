@@ -11,10 +11,6 @@ import (
 // not a churn and a new subscription (reference/metrics.md section 2b).
 const MovementWindow = 60 * time.Minute
 
-// PastDueGrace is how long a past due subscription counts after it first became
-// so, unless its provider ends it before (reference/metrics.md section 2b).
-const PastDueGrace = 30 * 24 * time.Hour
-
 // change is a step of one subscription's monthly worth.
 type change struct {
 	at       time.Time
@@ -29,22 +25,24 @@ type change struct {
 
 // worth collects the steps of all subscriptions of a customer.
 type worth struct {
+	policy  Policy
 	changes []change
 	swaps   []change // of nothing but where a subscription is
 	entries []Entry  // lifecycle and activity entries found on the way
 }
 
-func (g groupFacts) state() []Entry {
+// state is what subscriptions are worth by the policy, and what happened to them.
+func (g groupFacts) state(policy Policy) []Entry {
 	subscriptions, periods, deltas := g.of(KindSubscription), g.of(KindPeriod), g.of(KindMRRDelta)
 	if len(subscriptions)+len(periods)+len(deltas) == 0 {
 		return nil
 	}
-	var w worth
+	w := worth{policy: policy}
 	for _, points := range bySubscription(subscriptions) {
 		w.subscription(points)
 	}
 	for _, terms := range bySubscription(periods) {
-		w.periods(terms)
+		w.periods(terms, g.of(KindCancellation))
 	}
 	for _, steps := range bySubscription(deltas) {
 		w.deltas(steps)
@@ -102,55 +100,20 @@ func (w *worth) step(from, to level, at time.Time, reason string, by *statement)
 
 // subscription reads statements of the form "from OccurredAt on it is worth MRR".
 func (w *worth) subscription(points []*statement) {
+	cancelled := w.cancellations(points)
+	stages := w.policy.stages(points)
+	if w.policy.ChurnAtRequest {
+		stages = withoutCancelled(stages, cancelled)
+	}
 	var now level
-	var pastDueSince time.Time
-	tried := false
-	for i, p := range points {
-		until := time.Time{}
-		if i+1 < len(points) {
-			until = points[i+1].OccurredAt
-		}
-		if p.Status != StatusPastDue {
-			pastDueSince = time.Time{}
-		} else if pastDueSince.IsZero() {
-			pastDueSince = p.OccurredAt
-		}
-		now = w.step(now, levelOf(p, pastDueSince), p.OccurredAt, churnReason(p), p)
-		if end, reason := endOf(p, pastDueSince); !end.IsZero() && (until.IsZero() || end.Before(until)) && end.After(p.OccurredAt) {
-			now = w.step(now, level{}, end, reason, p)
-		}
-		if p.Status == StatusTrialing && !tried {
-			tried = true
-			entry := p.entry(EntryTrialStart)
-			entry.Recurring = true
-			w.entries = append(w.entries, entry)
-		}
+	for s := range stages {
+		now = w.step(now, s.level, s.at, s.reason, s.by)
 	}
-	w.cancellations(points)
-}
-
-// levelOf is a subscription's level from the moment of the statement.
-func levelOf(p *statement, pastDueSince time.Time) level {
-	billable := p.Status == StatusSettled || p.Status == StatusActive ||
-		p.Status == StatusPastDue && p.OccurredAt.Before(pastDueSince.Add(PastDueGrace))
-	ended := p.EndsAt != nil && !p.EndsAt.After(p.OccurredAt)
-	if !billable || ended || p.MRR <= 0 {
-		return level{}
+	if i := slices.IndexFunc(points, func(p *statement) bool { return p.Status == StatusTrialing }); i >= 0 {
+		entry := points[i].entry(EntryTrialStart)
+		entry.Recurring = true
+		w.entries = append(w.entries, entry)
 	}
-	return level{currency: p.Currency, mrr: p.MRR, active: p.CancelRequestedAt == nil}
-}
-
-// endOf is when the statement's level ends without a further statement.
-func endOf(p *statement, pastDueSince time.Time) (end time.Time, reason string) {
-	if p.EndsAt != nil {
-		end, reason = *p.EndsAt, churnReason(p)
-	}
-	if !pastDueSince.IsZero() {
-		if grace := pastDueSince.Add(PastDueGrace); end.IsZero() || grace.Before(end) {
-			end, reason = grace, "delinquent"
-		}
-	}
-	return end, reason
 }
 
 func churnReason(p *statement) string {
@@ -163,22 +126,27 @@ func churnReason(p *statement) string {
 	return "voluntary"
 }
 
+// cancellation is a request to end a subscription, and when it was taken back, if it was.
+type cancellation struct {
+	at, back time.Time
+	by       *statement
+}
+
+// entry is what the ledger has of the cancellation.
+func (c *cancellation) entry() Entry {
+	entry := c.by.entry(EntryCancellation)
+	entry.OccurredAt, entry.EndsAt, entry.Recurring, entry.Reason = c.at, c.back, true, churnReason(c.by)
+	return entry
+}
+
 // cancellations finds the requests to end a subscription, when each was taken
 // back, and the end itself.
-func (w *worth) cancellations(points []*statement) {
-	var open *Entry
-	reinstate := func(at time.Time) {
+func (w *worth) cancellations(points []*statement) (list []cancellation) {
+	var open *cancellation
+	close := func() {
 		if open != nil {
-			open.EndsAt = at
-			w.entries = append(w.entries, *open)
-			open = nil
-		}
-	}
-	request := func(p *statement, at time.Time) {
-		if open == nil {
-			entry := p.entry(EntryCancellation)
-			entry.OccurredAt, entry.Recurring, entry.Reason = at, true, churnReason(p)
-			open = &entry
+			list, open = append(list, *open), nil
+			w.entries = append(w.entries, list[len(list)-1].entry())
 		}
 	}
 	expired := false
@@ -188,12 +156,16 @@ func (w *worth) cancellations(points []*statement) {
 			ended = false // a later statement took the end back before it came
 		}
 		switch {
-		case p.CancelRequestedAt != nil:
-			request(p, *p.CancelRequestedAt)
-		case ended:
-			request(p, end)
+		case open == nil && p.CancelRequestedAt != nil:
+			open = &cancellation{at: *p.CancelRequestedAt, by: p}
+		case open == nil && ended:
+			open = &cancellation{at: end, by: p}
+		case p.CancelRequestedAt != nil || ended:
 		case p.Status == StatusSettled || p.Status == StatusActive || p.Status == StatusTrialing:
-			reinstate(p.OccurredAt)
+			if open != nil {
+				open.back = p.OccurredAt
+			}
+			close()
 			expired = false
 		}
 		if ended && !expired {
@@ -203,9 +175,8 @@ func (w *worth) cancellations(points []*statement) {
 			w.entries = append(w.entries, entry)
 		}
 	}
-	if open != nil {
-		w.entries = append(w.entries, *open)
-	}
+	close()
+	return list
 }
 
 // endedAt is when a statement says that its subscription ended or will end.
@@ -254,16 +225,21 @@ func termEnds(facts []*statement) (terms []*statement, ends []time.Time) {
 
 // periods reads paid terms: each is worth its MRR from start to end, and what is
 // not renewed ends by itself.
-func (w *worth) periods(facts []*statement) {
+func (w *worth) periods(facts, requests []*statement) {
 	type edge struct {
-		at   time.Time
-		step int64
-		by   *statement
+		at     time.Time
+		step   int64
+		reason string
+		by     *statement
 	}
 	var edges []edge
 	terms, ends := termEnds(facts)
 	for i, s := range terms {
-		edges = append(edges, edge{*s.PeriodStart, s.MRR, s}, edge{ends[i], -s.MRR, s})
+		end, reason := ends[i], "voluntary"
+		if w.policy.ChurnAtRequest {
+			end, reason = endsAtRequest(s, end, requests)
+		}
+		edges = append(edges, edge{*s.PeriodStart, s.MRR, reason, s}, edge{end, -s.MRR, reason, s})
 	}
 	slices.SortFunc(edges, func(a, b edge) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.step, b.step), cmp.Compare(a.by.fact, b.by.fact))
@@ -276,7 +252,7 @@ func (w *worth) periods(facts []*statement) {
 		for ; i < len(edges) && edges[i].at.Equal(at); i++ {
 			last = edges[i]
 			where := &last.by.Dimensions
-			w.changes = append(w.changes, change{at, last.by.Currency, last.step, "voluntary", last.by, where, where, 0})
+			w.changes = append(w.changes, change{at, last.by.Currency, last.step, last.reason, last.by, where, where, 0})
 			if last.step > 0 {
 				running = append(running, last.by)
 			} else {

@@ -94,7 +94,7 @@ func standingOf(statements []statement) standing {
 
 // restated is advance for groups with withdrawals, which may bring back what stood
 // before: each moment is folded from the beginning.
-func restated(statements []statement) []LedgerRow {
+func restated(statements []statement, fold folding) []LedgerRow {
 	var rows []LedgerRow
 	believed := map[uint64]*counted{}
 	for i := 0; i < len(statements); {
