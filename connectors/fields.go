@@ -49,13 +49,22 @@ func ReadObjectStrictly(text []byte, target any) error {
 
 func readObject(text []byte, target any, options ...jsonv2.Options) error {
 	// A literal null would leave the struct empty without an error.
-	if kind := Value(text).Kind(); kind != '{' && kind != 0 {
-		return &InvalidError{Code: "invalid_json", Detail: "must be a JSON object, not " + kindName(kind)}
+	if err := NotObject(Value(text).Kind()); err != nil {
+		return err
 	}
 	if err := jsonv2.Unmarshal(text, target, options...); err != nil {
 		return SyntaxError(err)
 	}
 	return nil
+}
+
+// NotObject is the error of a value of the kind where an object is wanted; nil for an
+// object, and for what is not JSON at all, of which reading it will tell.
+func NotObject(kind jsontext.Kind) error {
+	if kind == '{' || kind == 0 {
+		return nil
+	}
+	return &InvalidError{Code: "invalid_json", Detail: "must be a JSON object, not " + kindName(kind)}
 }
 
 // ReadArray splits a JSON array into its elements, as written. The error is an

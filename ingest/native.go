@@ -9,7 +9,6 @@ import (
 
 	"revstream/connectors"
 	"revstream/connectors/native"
-	"revstream/ingest/revenue"
 )
 
 // result is what became of one event of a request.
@@ -30,7 +29,8 @@ func (s *Server) postEvents(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	events := make([]revenue.Event, 0, len(texts))
+	events := s.eventLists.borrow()
+	defer s.eventLists.giveBack(events)
 	results := make([]result, len(texts))
 	for i, text := range texts {
 		event, err := native.Read(text, s.nativeAcceptance(r, i))
@@ -42,13 +42,13 @@ func (s *Server) postEvents(ctx context.Context, r request) (answer, error) {
 			return answer{}, err
 		default:
 			results[i] = result{Index: i, ID: event.FactID(), Status: "accepted"}
-			events = append(events, event)
+			*events = append(*events, event)
 		}
 	}
-	if err := s.Producer.Publish(ctx, events...); err != nil {
+	if err := s.Producer.Publish(ctx, *events...); err != nil {
 		return answer{}, err
 	}
-	return eventsAnswer(len(events), results), nil
+	return eventsAnswer(len(*events), results), nil
 }
 
 func eventsAnswer(accepted int, results []result) answer {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"revstream/connectors"
+	"revstream/connectors/trackly"
 	"revstream/ingest/control"
 	"revstream/ingest/quota"
 	"revstream/ingest/stream"
@@ -51,14 +52,19 @@ type Server struct {
 	adminLimits *quota.Limiter
 	gate        gate
 	zstd        *zstd.Decoder
-	running     keySet                          // idempotency keys being served
-	stripes     stripes                         // one request per transaction at a time
-	sightings   *lru.Cache[string, sighting]    // Pulsora events of late
+	running     keySet                       // idempotency keys being served
+	stripes     stripes                      // one request per transaction at a time
+	sightings   *lru.Cache[string, sighting] // Pulsora events of late
+	messages    *trackly.MessageReader
+	eventLists  eventLists
 	providers   map[string]connectors.Connector // by the {provider} of the route
 	metrics     *metrics
 	// refusalsKept and diagnoses bound what is spent on deliveries that do not verify.
 	refusalsKept, diagnoses *rate.Limiter
 }
+
+// messagesRemembered is how many registered messages stay read.
+const messagesRemembered = 4096
 
 // Refused deliveries that are noted, and looked into, a second.
 const (
@@ -98,6 +104,9 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	}
 	if s.sightings, err = lru.New[string, sighting](cfg.RecentEventsMax); err != nil {
 		return nil, fmt.Errorf("make cache of recent events: %w", err)
+	}
+	if s.messages, err = trackly.NewMessageReader(messagesRemembered); err != nil {
+		return nil, err
 	}
 	if s.zstd, err = newZstdReader(cfg); err != nil {
 		return nil, fmt.Errorf("make zstd decoder: %w", err)

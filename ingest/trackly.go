@@ -25,7 +25,7 @@ func (s *Server) postRevenue(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	resolved, err := trackly.Resolve(ctx, record, s.lookup(r.workspace.ID))
+	resolved, err := s.resolver(r).Resolve(ctx, record)
 	if err != nil {
 		return answer{}, err
 	}
@@ -43,6 +43,10 @@ func (s *Server) postRevenue(ctx context.Context, r request) (answer, error) {
 	return a, nil
 }
 
+func (s *Server) resolver(r request) *trackly.Resolver {
+	return trackly.NewResolver(s.lookup(r.workspace.ID), s.messages)
+}
+
 // bulkFault is the error of one record of a bulk request.
 type bulkFault struct {
 	Index int    `json:"index"`
@@ -58,12 +62,13 @@ func (s *Server) postRevenueBulk(ctx context.Context, r request) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	resolver := trackly.NewResolver(s.lookup(r.workspace.ID))
-	events := make([]revenue.Event, 0, len(bulk.Records))
+	resolver := s.resolver(r)
+	events := s.eventLists.borrow()
+	defer s.eventLists.giveBack(events)
 	faults := []bulkFault{}
 	total := int64(0)
-	for i, text := range bulk.Records {
-		event, err := s.bulkRecord(ctx, r, resolver, text, r.tracklyAcceptance(i, bulk.Imported))
+	for i := range bulk.Records {
+		event, err := s.bulkRecord(ctx, r, resolver, &bulk.Records[i], r.tracklyAcceptance(i, bulk.Imported))
 		var invalid *connectors.InvalidError
 		switch {
 		case errors.As(err, &invalid):
@@ -72,11 +77,11 @@ func (s *Server) postRevenueBulk(ctx context.Context, r request) (answer, error)
 		case err != nil:
 			return answer{}, err
 		default:
-			events = append(events, event)
+			*events = append(*events, event)
 			total += event.Amount
 		}
 	}
-	if err := s.Producer.Publish(ctx, events...); err != nil {
+	if err := s.Producer.Publish(ctx, *events...); err != nil {
 		return answer{}, err
 	}
 	a := jsonAnswer(http.StatusCreated, struct {
@@ -84,13 +89,13 @@ func (s *Server) postRevenueBulk(ctx context.Context, r request) (answer, error)
 		ErrorCount   int             `json:"error_count"`
 		TotalRevenue json.RawMessage `json:"total_revenue"`
 		Errors       []bulkFault     `json:"errors"`
-	}{len(events), len(faults), trackly.Number(total, r.currency()), faults})
-	a.accepted, a.rejected, a.statements = len(events), len(faults), len(events)
+	}{len(*events), len(faults), trackly.Number(total, r.currency()), faults})
+	a.accepted, a.rejected, a.statements = len(*events), len(faults), len(*events)
 	return a, nil
 }
 
-func (s *Server) bulkRecord(ctx context.Context, r request, resolver *trackly.Resolver, text connectors.Value, a trackly.Acceptance) (revenue.Event, error) {
-	record, err := trackly.ReadRecord(text, r.currency(), r.receivedAt)
+func (s *Server) bulkRecord(ctx context.Context, r request, resolver *trackly.Resolver, body *trackly.RecordBody, a trackly.Acceptance) (revenue.Event, error) {
+	record, err := body.Record(r.currency(), r.receivedAt)
 	if err != nil {
 		return revenue.Event{}, err
 	}

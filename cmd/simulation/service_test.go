@@ -157,21 +157,27 @@ func (f *fold) deliverTrackly(d Delivery, body []byte) {
 		return
 	}
 	f.keys[key] = true
-	texts := []connectors.Value{body}
+	read := []func() (trackly.Record, error){func() (trackly.Record, error) { return trackly.ReadRecord(body, "USD", at) }}
 	if d.Label == "revenue/bulk" {
 		bulk, err := trackly.ReadBulk(body, 1000)
 		f.must(d, err)
-		texts = bulk.Records
+		read = nil
+		for _, one := range bulk.Records {
+			read = append(read, func() (trackly.Record, error) { return one.Record("USD", at) })
+		}
 	}
+	messages, err := trackly.NewMessageReader(len(f.registry) + 1)
+	f.must(d, err)
+	resolver := trackly.NewResolver(func(_ context.Context, entity trackly.Entity, id string) ([]byte, bool, error) {
+		value, found := f.registry[string(entity)+id]
+		return value, found, nil
+	}, messages)
 	good := 0
-	for i, text := range texts {
-		record, err := trackly.ReadRecord(text, "USD", at)
+	for i, next := range read {
+		record, err := next()
 		var resolved trackly.Resolution
 		if err == nil {
-			resolved, err = trackly.Resolve(context.Background(), record, func(_ context.Context, entity trackly.Entity, id string) ([]byte, bool, error) {
-				value, found := f.registry[string(entity)+id]
-				return value, found, nil
-			})
+			resolved, err = resolver.Resolve(context.Background(), record)
 		}
 		if errors.Is(err, connectors.ErrMalformed) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"revstream/connectors"
 )
@@ -65,21 +66,41 @@ type Resolution struct {
 	ContactID, OfferID, Campaign string
 }
 
+// MessageReader reads the JSON of registered messages. A message is asked for with every
+// record of it, so what was read last is remembered, under the text that it was read
+// from: one that is registered anew has another. It is safe for concurrent use.
+type MessageReader struct{ read *lru.Cache[string, Message] }
+
+// NewMessageReader makes a reader that remembers up to so many messages, at least one.
+func NewMessageReader(messagesMax int) (*MessageReader, error) {
+	read, err := lru.New[string, Message](messagesMax)
+	if err != nil {
+		return nil, fmt.Errorf("make cache of messages: %w", err)
+	}
+	return &MessageReader{read}, nil
+}
+
+func (r *MessageReader) message(text []byte) (message Message, err error) {
+	message, known := r.read.Get(string(text))
+	if !known {
+		if err = jsonv2.Unmarshal(text, &message); err == nil {
+			r.read.Add(string(text), message)
+		}
+	}
+	return message, err
+}
+
 // Resolver resolves the records of one request. Many records name few offers, so
 // it asks for each once.
 type Resolver struct {
-	lookup Lookup
-	offers map[string]string // our ids by the name that was given
+	lookup   Lookup
+	messages *MessageReader
+	offers   map[string]string // our ids by the name that was given
 }
 
 // NewResolver makes a resolver for one request.
-func NewResolver(lookup Lookup) *Resolver {
-	return &Resolver{lookup: lookup, offers: map[string]string{}}
-}
-
-// Resolve is Resolver.Resolve of a single record.
-func Resolve(ctx context.Context, record Record, lookup Lookup) (Resolution, error) {
-	return NewResolver(lookup).Resolve(ctx, record)
+func NewResolver(lookup Lookup, messages *MessageReader) *Resolver {
+	return &Resolver{lookup: lookup, messages: messages, offers: map[string]string{}}
 }
 
 // Resolve finds the record's message, its contact and the offer: the one that the
@@ -88,14 +109,17 @@ func Resolve(ctx context.Context, record Record, lookup Lookup) (Resolution, err
 // that of its short link. The error is a *connectors.InvalidError with code
 // message_not_found or contact_not_found, or the lookup's own.
 func (r *Resolver) Resolve(ctx context.Context, record Record) (Resolution, error) {
-	var message Message
-	found, err := r.find(ctx, EntityMessage, record.MessageID, &message)
+	text, found, err := r.lookup(ctx, EntityMessage, record.MessageID)
 	if err != nil {
-		return Resolution{}, err
+		return Resolution{}, fmt.Errorf("look up %s: %w", EntityMessage, err)
 	}
 	if !found {
 		return Resolution{}, &connectors.InvalidError{Field: "message_id", Code: CodeMessageNotFound,
 			Detail: "No message exists with the given ID."}
+	}
+	message, err := r.messages.message(text)
+	if err != nil {
+		return Resolution{}, fmt.Errorf("read registered %s: %w", EntityMessage, err)
 	}
 	if message.ContactID != "" {
 		_, found, err := r.lookup(ctx, EntityContact, message.ContactID)

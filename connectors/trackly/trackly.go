@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"revstream/connectors"
 	"revstream/ingest/revenue"
 )
@@ -37,85 +40,116 @@ type Record struct {
 	Imported bool
 }
 
-type recordBody struct {
+// RecordBody is the JSON of a record, of which nothing has been judged but that it is
+// JSON.
+type RecordBody struct {
 	MessageID       connectors.Value `json:"message_id"`
 	Revenue         connectors.Value `json:"revenue"`
 	AttributionType connectors.Value `json:"attribution_type"`
 	OfferID         connectors.Value `json:"offer_id"`
 	Timestamp       connectors.Value `json:"timestamp"`
 	Imported        connectors.Value `json:"imported"`
+	// fault says that it is not an object.
+	fault error
 }
 
-// ReadRecord reads the JSON of a record whose amount is of the currency. A record
-// without a timestamp occurred now. The error is a *connectors.InvalidError with
-// a code of the contract (invalid_json, invalid_message_id, invalid_offer_id,
-// invalid_timestamp and invalid_imported are ours, where the contract has none).
+// UnmarshalJSONFrom reads a record among others. One that is no object is a fault of its
+// own, not of the request.
+func (b *RecordBody) UnmarshalJSONFrom(from *jsontext.Decoder) error {
+	if b.fault = connectors.NotObject(from.PeekKind()); b.fault != nil {
+		return from.SkipValue()
+	}
+	type members RecordBody // without this method
+	return jsonv2.UnmarshalDecode(from, (*members)(b))
+}
+
+// ReadRecord reads the JSON of a single record: see RecordBody.Record.
 func ReadRecord(text []byte, currency string, now time.Time) (Record, error) {
-	var body recordBody
+	var body RecordBody
 	if err := connectors.ReadObject(text, &body); err != nil {
 		return Record{}, err
+	}
+	return body.Record(currency, now)
+}
+
+// Record is the record whose amount is of the currency. Without a timestamp it occurred
+// now. The error is a *connectors.InvalidError with a code of the contract
+// (invalid_json, invalid_message_id, invalid_offer_id, invalid_timestamp and
+// invalid_imported are ours, where the contract has none).
+func (b *RecordBody) Record(currency string, now time.Time) (Record, error) {
+	if b.fault != nil {
+		return Record{}, b.fault
 	}
 	fields := connectors.Fields{Now: now}
 	for _, required := range [...]struct {
 		name  string
 		value connectors.Value
 	}{
-		{"message_id", body.MessageID}, {"revenue", body.Revenue}, {"attribution_type", body.AttributionType},
+		{"message_id", b.MessageID}, {"revenue", b.Revenue}, {"attribution_type", b.AttributionType},
 	} {
 		if !connectors.Given(required.value) || string(required.value) == `""` {
 			fields.Missing(required.name)
 		}
 	}
 	record := Record{
-		MessageID:  fields.RequiredText("message_id", body.MessageID),
+		MessageID:  fields.RequiredText("message_id", b.MessageID),
 		Currency:   currency,
-		OfferID:    fields.Text("offer_id", body.OfferID),
+		OfferID:    fields.Text("offer_id", b.OfferID),
 		OccurredAt: now,
 	}
-	if record.Amount = fields.Amount("revenue", body.Revenue, currency); record.Amount < 0 {
+	if record.Amount = fields.Amount("revenue", b.Revenue, currency); record.Amount < 0 {
 		fields.Invalid("revenue", "must be a number greater than or equal to 0")
 	}
-	record.AttributionType = fields.Choice("attribution_type", body.AttributionType, "sale", "click", "send")
-	if at := fields.OccurredAt("timestamp", body.Timestamp); !at.IsZero() {
+	record.AttributionType = fields.Choice("attribution_type", b.AttributionType, "sale", "click", "send")
+	if at := fields.OccurredAt("timestamp", b.Timestamp); !at.IsZero() {
 		record.OccurredAt = at
 	}
-	record.Imported = fields.Flag("imported", body.Imported)
+	record.Imported = fields.Flag("imported", b.Imported)
 	return record, fields.Err()
 }
 
-// Bulk is the body of a bulk request; its records are not read yet.
+// Bulk is the body of a bulk request; its records are not judged yet.
 type Bulk struct {
-	Records []connectors.Value
+	Records []RecordBody
 	// Imported marks all of them as history, whatever they say themselves.
 	Imported bool
 }
 
-// ReadBulk reads the envelope of a bulk request: at least one record, at most
+// recordList is a list of records; empty if it is none.
+type recordList []RecordBody
+
+// UnmarshalJSONFrom reads the list.
+func (l *recordList) UnmarshalJSONFrom(from *jsontext.Decoder) error {
+	if from.PeekKind() != '[' {
+		return from.SkipValue()
+	}
+	return jsonv2.UnmarshalDecode(from, (*[]RecordBody)(l))
+}
+
+// ReadBulk reads the body of a bulk request in one pass: at least one record, at most
 // recordsMax. The error is a *connectors.InvalidError, with code missing_records
 // or too_many_records for those two.
 func ReadBulk(text []byte, recordsMax int) (Bulk, error) {
 	var body struct {
-		Records  connectors.Value `json:"records"`
+		Records  recordList       `json:"records"`
 		Imported connectors.Value `json:"imported"`
 	}
 	if err := connectors.ReadObject(text, &body); err != nil {
 		return Bulk{}, err
 	}
 	var fields connectors.Fields
-	bulk := Bulk{Imported: fields.Flag("imported", body.Imported)}
+	bulk := Bulk{Records: body.Records, Imported: fields.Flag("imported", body.Imported)}
 	if err := fields.Err(); err != nil {
 		return Bulk{}, err
 	}
-	records, err := connectors.ReadArray(body.Records)
-	switch {
-	case err != nil || len(records) == 0:
+	switch count := len(bulk.Records); {
+	case count == 0:
 		return Bulk{}, &connectors.InvalidError{Field: "records", Code: CodeMissingRecords,
 			Detail: "The records field is required and must be a non-empty array."}
-	case len(records) > recordsMax:
+	case count > recordsMax:
 		return Bulk{}, &connectors.InvalidError{Field: "records", Code: CodeTooManyRecords,
 			Detail: fmt.Sprintf("Exceeded the maximum of %d records per request.", recordsMax)}
 	}
-	bulk.Records = records
 	return bulk, nil
 }
 

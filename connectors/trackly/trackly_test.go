@@ -73,6 +73,7 @@ func TestReadBulk(t *testing.T) {
 	many := func(n int) string { return `{"records":[` + strings.TrimSuffix(strings.Repeat(`{},`, n), ",") + `]}` }
 	for text, want := range map[string]string{
 		`{"records":[{}],"imported":true}`:  "",
+		`{"records":[7,null,[{}],"x",{}]}`:  "",
 		many(1000):                          "",
 		many(1001):                          "too_many_records",
 		`{}`:                                "missing_records",
@@ -87,6 +88,11 @@ func TestReadBulk(t *testing.T) {
 		bulk, err := trackly.ReadBulk([]byte(text), 1000)
 		if got := code(t, err); got != want {
 			t.Errorf("%.60s: code %q, want %q", text, got, want)
+		}
+		for i := range bulk.Records { // those here are at fault in themselves
+			if _, err := bulk.Records[i].Record("USD", now); code(t, err) == "" {
+				t.Errorf("%.60s: record %d is taken", text, i)
+			}
 		}
 		if err == nil && len(bulk.Records) == 0 {
 			t.Errorf("%.60s: no records and no error", text)
@@ -124,6 +130,10 @@ func TestResolve(t *testing.T) {
 			{"id":"linked00","short_link":"t.ly/gone"},
 			{"id":"offered1","offer_id":"off_1"}
 		]}`)
+	messages, err := trackly.NewMessageReader(2) // of six
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		message, offer string
 		want           trackly.Resolution
@@ -142,10 +152,18 @@ func TestResolve(t *testing.T) {
 		{"offered1", "", trackly.Resolution{OfferID: "off_1"}, ""},
 		{"unknown0", "", trackly.Resolution{}, "message_not_found"},
 	} {
-		got, err := trackly.Resolve(context.Background(), trackly.Record{MessageID: test.message, OfferID: test.offer}, lookup)
+		got, err := trackly.NewResolver(lookup, messages).Resolve(context.Background(), trackly.Record{MessageID: test.message, OfferID: test.offer})
 		if code(t, err) != test.code || got != test.want {
 			t.Errorf("%s, offer %q: %+v, %v; want %+v, %q", test.message, test.offer, got, err, test.want, test.code)
 		}
+	}
+	anew := register(t, `{"contacts":[{"id":"con_2"}],"messages":[{"id":"unknown0","contact_id":"con_2"}]}`)
+	for range 2 { // what is remembered of a message is what is registered now
+		got, err := trackly.NewResolver(anew, messages).Resolve(context.Background(), trackly.Record{MessageID: "unknown0"})
+		if err != nil || got.ContactID != "con_2" {
+			t.Errorf("registered anew: %+v, %v", got, err)
+		}
+		anew = register(t, `{"contacts":[{"id":"con_2"}],"messages":[{"id":"unknown0","contact_id":"con_2","campaign":"autumn"}]}`)
 	}
 }
 
@@ -216,8 +234,7 @@ func FuzzTrackly(f *testing.F) {
 	f.Add([]byte(`{"messages":[{"id":"a1b2c3d4","contact_id":"c"}],"offers":[{"id":"o","external_id":"e"}]}`))
 	f.Add([]byte(`{"message_id":"a","revenue":1e400,"attribution_type":"sale"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		check := func(text []byte) {
-			record, err := trackly.ReadRecord(text, "USD", now)
+		check := func(record trackly.Record, err error) {
 			if err != nil {
 				_ = code(t, err)
 				return
@@ -231,11 +248,11 @@ func FuzzTrackly(f *testing.F) {
 				t.Fatalf("%q comes back changed: %v", text, err)
 			}
 		}
-		check(text)
+		check(trackly.ReadRecord(text, "USD", now))
 		bulk, err := trackly.ReadBulk(text, 1000)
 		_ = code(t, err)
 		for _, record := range bulk.Records {
-			check(record)
+			check(record.Record("USD", now))
 		}
 		_, _, err = trackly.ReadRegistration(text, 1000)
 		_ = code(t, err)
