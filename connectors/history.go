@@ -74,11 +74,11 @@ func IsEstimated(e *revenue.Event) bool {
 
 // Presume states what a subscription must have been from a moment on of which nobody
 // told: the terms of a later time, for lists know no others, and the metadata says so.
-// Whatever an event says of the moment stands above it.
+// Whatever an event said of the moment, or of one before, stands above it.
 func (r *Reader) Presume(later revenue.Event, status revenue.Status, from time.Time) {
 	e := later
 	e.ObjectID, e.Version = fmt.Sprintf("%s@%d", later.Subscription, from.UnixMicro()), 0
-	e.OccurredAt, e.Status, e.Reason, e.EndsAt, e.CancelRequestedAt = from, status, "", nil, nil
+	e.OccurredAt, e.Status, e.Reason, e.EndsAt, e.CancelRequestedAt, e.Presumed = from, status, "", nil, nil, true
 	Noted(&e.Dimensions, Estimated, EstimatedNote)
 	r.Emit(e)
 }

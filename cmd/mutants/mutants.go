@@ -114,6 +114,8 @@ var mutants = []mutant{
 		"rows = appendDifference(rows, next, believed, knownAt)", "rows = appendDifference(rows, next, believed, statements[0].ReceivedAt)"}}, simulation},
 	{"a presumed end gives way to the next term", "ingest/revenue/state.go", []edit{{
 		"\t\tif s.PresumedEnd {\n", "\t\tif false {\n"}}, ledgerTests},
+	{"stated terms win over presumed ones", "ingest/revenue/presumed.go", []edit{{
+		"!s.OccurredAt.Before(since)", "s.OccurredAt.Equal(since)"}}, ledgerTests},
 	{"the difference is of signs, not of rows", ledger, []edit{{
 		"missing = appendSigned(missing, desired[i], wanted[key]-held[key])", "missing = appendSigned(missing, desired[i], wanted[key])"}}, ledgerTests},
 }

@@ -42,7 +42,7 @@ const (
 const (
 	// KindSubscription says what a subscription is worth per month from
 	// OccurredAt on, until the next statement about the same subscription or
-	// EndsAt.
+	// EndsAt (see Presumed, too).
 	KindSubscription Kind = "subscription"
 	// KindPeriod says that a paid term is worth MRR during [PeriodStart,
 	// PeriodEnd), after which it ends by itself.
@@ -173,6 +173,10 @@ type Event struct {
 	PresumedEnd bool `json:"presumed_end,omitempty"`
 	// Reason says why MRR ended: voluntary, delinquent, dispute or refund.
 	Reason string `json:"reason,omitempty"`
+	// Presumed says that a KindSubscription was concluded afterwards, from bills or from
+	// later terms. It holds only of the time before the first terms that were stated of
+	// the subscription: whoever was told knows better from then on.
+	Presumed bool `json:"presumed,omitempty"`
 
 	Dimensions
 	Delivery Delivery `json:"delivery,omitzero"`

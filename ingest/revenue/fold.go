@@ -29,7 +29,7 @@ func sortStanding(stand standing) groupFacts {
 	slices.SortFunc(group, func(a, b *statement) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), a.OccurredAt.Compare(b.OccurredAt), cmp.Compare(a.fact, b.fact))
 	})
-	return group
+	return group.withoutContradicted()
 }
 
 // of returns the facts of one kind.

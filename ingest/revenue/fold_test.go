@@ -78,6 +78,7 @@ func presumed(object, from, to string, mrr int64) Event {
 	return e
 }
 
+func concluded(e *Event)              { e.Presumed = true }
 func recurring(e *Event)              { e.Recurring, e.Subscription = true, "sub" }
 func original(id string) func(*Event) { return func(e *Event) { e.Original = id } }
 func cancelAt(requested, end string) func(*Event) {
@@ -198,6 +199,20 @@ func TestFoldHistories(t *testing.T) {
 2026-02-01T10:00 expiration voluntary
 2026-02-01T10:00 subscription_inactive
 2026-02-01T10:40 subscription_active
+`},
+		{"bills tell of the time before anybody was told, and of no other", []Event{
+			subscription("2025-01-01", StatusActive, 1000, concluded),
+			subscription("2025-06-01", StatusActive, 1500, concluded),
+			subscription("2026-01-10", StatusActive, 1500, cancelAt("2026-01-10", "2026-03-01")),
+			subscription("2026-02-01", StatusActive, 2000, concluded),
+		}, `
+2025-01-01T00:00 new mrr 10.00
+2025-01-01T00:00 subscription_active
+2025-06-01T00:00 expansion mrr 5.00
+2026-01-10T00:00 cancellation voluntary
+2026-01-10T00:00 subscription_inactive
+2026-03-01T00:00 churn mrr -15.00 voluntary
+2026-03-01T00:00 expiration voluntary
 `},
 		{"past due counts for thirty days", []Event{
 			subscription("2026-01-01", StatusActive, 1000),

@@ -55,6 +55,9 @@ func drawEvent(t *rapid.T, i int) Event {
 		e.Status, e.PresumedEnd = "", rapid.Bool().Draw(t, "presumed")
 		e.PeriodStart, e.PeriodEnd = pointer(e.OccurredAt), pointer(e.OccurredAt.Add(time.Duration(rapid.IntRange(1, 30).Draw(t, "term"))*2*time.Hour))
 	}
+	if kind == KindSubscription {
+		e.Presumed = rapid.IntRange(0, 2).Draw(t, "presumed") == 0
+	}
 	if kind == KindSubscription && rapid.IntRange(0, 3).Draw(t, "ends") == 0 {
 		e.EndsAt = pointer(hours(rapid.IntRange(0, 60).Draw(t, "end")))
 	}
@@ -310,6 +313,9 @@ func ordered(standing map[string]Event, kind Kind, subscription string, until ti
 
 func oracleSubscription(standing map[string]Event, subscription string, t time.Time, currency string) int64 {
 	points := ordered(standing, KindSubscription, subscription, t)
+	points = slices.DeleteFunc(slices.Clone(points), func(e Event) bool {
+		return e.Presumed && slices.ContainsFunc(points, func(told Event) bool { return !told.Presumed && !told.OccurredAt.After(e.OccurredAt) })
+	})
 	if len(points) == 0 {
 		return 0
 	}
@@ -371,6 +377,51 @@ func TestMovementsAddUpToMRR(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whatever is presumed of a subscription, in any order of arrival: from the moment on of
+// which terms were stated first, it is worth what it is worth without.
+func TestStatedTermsWin(t *testing.T) {
+	yielded := 0
+	rapid.Check(t, func(t *rapid.T) {
+		var events, stated []Event
+		for i := range rapid.IntRange(1, 10).Draw(t, "statements") {
+			e := drawEvent(t, i)
+			e.ObjectID, e.Kind, e.Subscription, e.Currency, e.EndsAt = fmt.Sprintf("o%d", i), KindSubscription, "s1", "USD", nil
+			if e.Status == StatusPastDue { // how long it has been so is known by what is presumed, too
+				e.Status = StatusPaused
+			}
+			e.Presumed = rapid.Bool().Draw(t, "presumed")
+			if events = append(events, e); !e.Presumed && !e.Deleted {
+				stated = append(stated, e)
+			}
+		}
+		if len(stated) == 0 {
+			return
+		}
+		first := slices.MinFunc(stated, func(a, b Event) int { return a.OccurredAt.Compare(b.OccurredAt) }).OccurredAt
+		worth := func(entries []Entry, at time.Time) (mrr int64) {
+			for _, e := range entries {
+				if !e.OccurredAt.After(at) {
+					mrr += e.MRR
+				}
+			}
+			return mrr
+		}
+		with, without := Fold(rapid.Permutation(events).Draw(t, "order")), Fold(stated)
+		for n := range 50 {
+			at := hours(n)
+			if got, want := worth(with, at), worth(without, at); !at.Before(first) && got != want {
+				t.Fatalf("worth %d at %v, by what was stated %d", got, at, want)
+			}
+		}
+		if len(events) > len(stated) {
+			yielded++
+		}
+	})
+	if yielded == 0 {
+		t.Error("nothing was presumed: the test shows nothing")
+	}
 }
 
 // Cash is the sum over the standing facts, each by its own rule.

@@ -25,6 +25,9 @@ func (e *Event) Digest() Digest {
 	d.text(e.Currency, string(e.Billing), string(e.Status), e.Original, e.Reason)
 	d.optional(e.EndsAt, e.CancelRequestedAt, e.PeriodStart, e.PeriodEnd)
 	d.dimensions(&e.Dimensions)
+	if e.Presumed { // only then, so that the digests of all other statements are what they were before there were such
+		d.flag(true)
+	}
 	return d.sum()
 }
 

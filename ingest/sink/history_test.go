@@ -176,6 +176,7 @@ func (h *teller) subscription(group, subscription, currency string) {
 		}
 		e.Status = []revenue.Status{"", revenue.StatusActive, revenue.StatusActive, revenue.StatusTrialing,
 			revenue.StatusPastDue, revenue.StatusPaused, revenue.StatusCanceled}[h.random.IntN(7)]
+		e.Presumed = h.chance(20)
 		if h.chance(25) {
 			end := h.moment()
 			e.EndsAt = &end

@@ -65,6 +65,7 @@ func oracle(said []revenue.Event, until time.Time) figures {
 	}
 	sums := figures{}
 	for _, facts := range groups {
+		facts = uncontradicted(facts)
 		slices.SortFunc(facts, func(a, b revenue.Event) int {
 			return cmp.Or(a.OccurredAt.Compare(b.OccurredAt), cmp.Compare(a.FactID(), b.FactID()))
 		})
@@ -269,6 +270,16 @@ func worth(facts []revenue.Event) (steps []step) {
 		steps = append(steps, declaredChanges(told[revenue.KindMRRDelta])...)
 	}
 	return steps
+}
+
+// uncontradicted leaves out what is presumed of a time when terms of the subscription had
+// been stated.
+func uncontradicted(facts []revenue.Event) []revenue.Event {
+	return slices.DeleteFunc(slices.Clone(facts), func(e revenue.Event) bool {
+		return e.Presumed && slices.ContainsFunc(facts, func(told revenue.Event) bool {
+			return told.Kind == e.Kind && told.Subscription == e.Subscription && !told.Presumed && !told.OccurredAt.After(e.OccurredAt)
+		})
+	})
 }
 
 // level is what a subscription is worth for a while.

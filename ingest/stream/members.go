@@ -53,6 +53,7 @@ var members = []member{
 	{"period_end", false, func(e *revenue.Event) any { return &e.PeriodEnd }},
 	{"presumed_end", false, func(e *revenue.Event) any { return &e.PresumedEnd }},
 	{"reason", false, func(e *revenue.Event) any { return &e.Reason }},
+	{"presumed", false, func(e *revenue.Event) any { return &e.Presumed }},
 
 	{"customer", false, func(e *revenue.Event) any { return &e.Customer }},
 	{"customer_name", false, func(e *revenue.Event) any { return &e.CustomerName }},
