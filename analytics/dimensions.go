@@ -79,16 +79,26 @@ func (p *parser) breakdown(name string) breakdown {
 // Part is the expression for the dimension in a table of the given alias, and for the
 // type of its claim, which is empty where nothing is claimed.
 func (p parts) Part(table string) string {
+	value, claim := p.columns(table)
+	return value + " AS part, " + claim + " AS claim"
+}
+
+// PartIs is the condition that the dimension has the value that is asked for.
+func (p parts) PartIs(table string) string {
+	value, claim := p.columns(table)
+	return value + " = {part:String} AND " + claim + " = {claim:String}"
+}
+
+func (p parts) columns(table string) (value, claim string) {
 	d := dimensions[p.By]
 	switch {
 	case p.By == metadataDimension:
-		value := "JSONExtractRaw(" + table + ".metadata, {breakdown_key:String})"
-		return "if(JSONType(" + table + ".metadata, {breakdown_key:String}) = 'String', JSONExtractString(" + table +
-			".metadata, {breakdown_key:String}), " + value + ") AS part, '' AS claim"
+		member := "(" + table + ".metadata, {breakdown_key:String})"
+		return "if(JSONType" + member + " = 'String', JSONExtractString" + member + ", JSONExtractRaw" + member + ")", "''"
 	case d.attributed:
-		return "toString(" + table + "." + d.column + ") AS part, toString(" + table + ".attribution_type) AS claim"
+		return "toString(" + table + "." + d.column + ")", "toString(" + table + ".attribution_type)"
 	default:
-		return "toString(" + table + "." + d.column + ") AS part, '' AS claim"
+		return "toString(" + table + "." + d.column + ")", "''"
 	}
 }
 

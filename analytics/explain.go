@@ -49,7 +49,8 @@ type ExplainedTotal struct {
 type ExplainedRow struct {
 	// ID identifies what the row says; a row and its retraction share it.
 	ID string `json:"id"`
-	// Sign is 1 for what began to be believed at KnownAt, and -1 for what ceased to be.
+	// Sign is 1 for what began to be believed at KnownAt, and -1 for what ceased to be. In a
+	// change it is the other way for rows that belong to the figure no longer.
 	Sign         int64  `json:"sign"`
 	Contribution int64  `json:"contribution"`
 	Kind         string `json:"kind"`
@@ -146,44 +147,48 @@ func (s *Server) explain(ctx context.Context, request asked) (answered, error) {
 		return answered{}, badRequest(err)
 	}
 	r := s.reading(workspace, query.Filter)
-	r.profile = profileOf(query.Profile)
+	r.profile, r.by = profileOf(query.Profile), query.by
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return r.answered(nil, complete), err
 	}
 	body := query.head()
-	if figure := s.figures[query.Figure]; len(figure.terms) > 0 {
-		if body.Totals, err = r.explainedTotals(ctx, &query, &figure); err == nil {
-			body.Rows, body.NextCursor, err = r.explainedRows(ctx, &query, &figure)
+	if len(query.figure.terms) > 0 {
+		if body.Totals, err = r.explainedTotals(ctx, &query); err == nil {
+			body.Rows, body.NextCursor, err = r.explainedRows(ctx, &query)
 		}
 	}
 	return r.answered(body, complete), err
 }
 
-// behind are the values of what the rows behind a figure have in common.
-func (r *reading) behind(query *ExplainQuery, figure *figure) []clickhouse.Named {
+// behind are the values of what the rows behind a figure have in common, and of what
+// decides which of them belong to it.
+func (r *reading) behind(query *ExplainQuery) []clickhouse.Named {
+	rows := query.rows()
 	values := []clickhouse.Named{
 		{Name: "workspace", Value: r.workspace}, {Name: "provider", Value: r.Provider}, {Name: "currency", Value: r.Currency},
-		{Name: "kinds", Value: figure.kinds()}, {Name: "since", Value: query.Period.Since}, {Name: "until", Value: query.Period.Until},
-		{Name: "known_after", Value: query.knownAfter()},
+		{Name: "kinds", Value: query.figure.kinds()}, {Name: "known_after", Value: query.knownAfter()},
+		{Name: "rows_since", Value: rows.Since}, {Name: "rows_until", Value: rows.Until}, {Name: "rows_currency", Value: query.rowsCurrency()},
+		{Name: "since", Value: query.Period.Since}, {Name: "into", Value: r.into},
+		{Name: "breakdown_key", Value: r.by.key}, {Name: "part", Value: query.part}, {Name: "claim", Value: query.claim},
 	}
-	return slices.Concat(values, r.weights(), r.chosen())
+	return slices.Concat(values, query.ofCell(r), r.weights(), r.chosen())
 }
 
-func (r *reading) explainedTotals(ctx context.Context, query *ExplainQuery, figure *figure) ([]ExplainedTotal, error) {
+func (r *reading) explainedTotals(ctx context.Context, query *ExplainQuery) ([]ExplainedTotal, error) {
 	type sums struct {
 		kindRow
 		MRR           int64 `ch:"mrr"`
 		Subscriptions int64 `ch:"subscriptions"`
 		Customers     int64 `ch:"customers"`
 	}
-	rows, err := ask[sums](ctx, r, "sums behind a figure", r.questions.explained, r.behind(query, figure)...)
+	rows, err := ask[sums](ctx, r, "sums behind a figure", r.questions.explained[query.choice()], r.behind(query)...)
 	if err != nil {
 		return nil, err
 	}
 	units := map[string]int64{}
 	for _, row := range rows {
-		units[row.Currency] += figure.counts(revenue.EntryKind(row.Kind), row.Recurring, &measures{
+		units[row.Currency] += query.figure.counts(revenue.EntryKind(row.Kind), row.Recurring, &measures{
 			entries: row.Entries, positive: row.Positive, amount: row.Amount, tax: row.Tax, fee: row.Fee, discount: row.Discount,
 			mrr: row.MRR, subscriptions: row.Subscriptions, customers: row.Customers,
 		})
@@ -197,8 +202,8 @@ func (r *reading) explainedTotals(ctx context.Context, query *ExplainQuery, figu
 
 // explainedRows reads a page. Rows that add nothing to the figure are left out, so a
 // page may be shorter than the limit and still have a next one.
-func (r *reading) explainedRows(ctx context.Context, query *ExplainQuery, figure *figure) ([]ExplainedRow, string, error) {
-	rows, err := ask[explainedRow](ctx, r, "rows behind a figure", r.questions.explain, append(r.behind(query, figure),
+func (r *reading) explainedRows(ctx context.Context, query *ExplainQuery) ([]ExplainedRow, string, error) {
+	rows, err := ask[explainedRow](ctx, r, "rows behind a figure", r.questions.explain[query.choice()], append(r.behind(query),
 		clickhouse.Named{Name: "after_at", Value: query.After.At}, clickhouse.Named{Name: "after_row", Value: query.After.Row},
 		clickhouse.Named{Name: "after_known", Value: query.After.KnownAt}, clickhouse.Named{Name: "limit", Value: query.Limit})...)
 	if err != nil {
@@ -211,7 +216,7 @@ func (r *reading) explainedRows(ctx context.Context, query *ExplainQuery, figure
 	explained := []ExplainedRow{}
 	for i := range rows {
 		row := &rows[i]
-		if once := figure.counts(revenue.EntryKind(row.Kind), row.Recurring, row.measures()); once != 0 {
+		if once := query.figure.counts(revenue.EntryKind(row.Kind), row.Recurring, row.measures()); once != 0 {
 			explained = append(explained, row.explained(once, versions[row.Fact]))
 		}
 	}

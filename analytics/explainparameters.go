@@ -24,14 +24,21 @@ type ExplainQuery struct {
 	// Profile is whose definitions figures of MRR follow.
 	Profile string
 
-	balance bool
-	unit    Unit
-	from    []string
+	// figure is what Figure is there, in the cell that is meant.
+	figure figure
+	// ofState says that the figure is of MRR and whoever pays it.
+	ofState bool
+	// by and part say which part of an answer that is broken down, and claim by whose claim.
+	by          breakdown
+	part, claim string
+	// cohort is the cell of a table of cohorts, if it is one.
+	cohort *cohortCell
 }
 
 var explainParameters = []string{"workspaceSlug", "figure", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
-	"attributionType", "metadata", "asOf", "mode", "changedSince", "profile", "limit", "cursor"}
+	"attributionType", "metadata", "asOf", "mode", "changedSince",
+	"breakdown", "part", "refundBasis", "cohort", "period", "measure", "basis", "interval", "profile", "limit", "cursor"}
 
 const (
 	explainLimitDefault = 50
@@ -54,8 +61,11 @@ func ParseExplainQuery(raw string, now time.Time, zone *time.Location, figures m
 	zone = p.zone(zone)
 	query.Filter = p.filter(now, zone)
 	query.Profile = p.choice("profile", profileNames, ProfileHouse)
-	query.figure(&p, figures)
+	query.named(&p, figures)
+	query.breakdownCell(&p)
+	query.refunds(&p)
 	query.period(&p, now, zone)
+	query.cohortCell(&p, now, zone, config, figures)
 	if query.ChangedSince, _ = p.instant("changedSince", zone, false); query.ChangedSince.After(now) {
 		p.fail("changedSince", "lies ahead")
 	}
@@ -71,22 +81,32 @@ func ParseExplainQuery(raw string, now time.Time, zone *time.Location, figures m
 	return query, errors.Join(p.errs...)
 }
 
-func (q *ExplainQuery) figure(p *parser, figures map[string]figure) {
+// named reads which figure is meant.
+func (q *ExplainQuery) named(p *parser, figures map[string]figure) {
 	name, given := p.text("figure")
 	figure, known := figures[name]
+	if inCohorts := cohortFigures(figures)[cohortsOfMRR]; !known && len(p.values["cohort"]) > 0 {
+		figure, known = inCohorts[name]
+	}
 	switch {
 	case !given:
 		p.fail("figure", "is required")
 	case !known:
 		p.fail("figure", "%q is not one of %s", clip(name), strings.Join(slices.Sorted(maps.Keys(figures)), ", "))
 	}
-	if figure.ofState() && !q.ofMRR() {
+	ofRevenue := p.values.Get("measure") == cohortsOfRevenue
+	if q.ofState = figure.ofState() && !ofRevenue; q.ofState && !q.ofMRR() {
 		p.fail("figure", "%v", errNotOfMRR)
 	}
-	if known && q.Profile != ProfileHouse && !followsProfiles(name, figures) {
+	if known && q.Profile != ProfileHouse && (ofRevenue || !followsProfiles(name, figures)) {
 		p.fail("profile", "no profile defines %s otherwise", name)
 	}
-	q.Figure, q.balance, q.unit, q.from = name, figure.balance, figure.unit, figure.from
+	// Who pays for a plan, say, is no sum of movements.
+	if name == "customers" && (q.placed() || len(p.values["breakdown"]) > 0) {
+		figure = countsOf(movementKinds...).within(cellPaying)
+		figure.balance = true
+	}
+	q.Figure, q.figure = name, figure
 }
 
 func (q *ExplainQuery) period(p *parser, now time.Time, zone *time.Location) {
@@ -95,10 +115,17 @@ func (q *ExplainQuery) period(p *parser, now time.Time, zone *time.Location) {
 	if !hasUntil {
 		until = q.present(now)
 	}
-	if !hasSince || q.balance {
+	if !hasSince {
 		since = beginning
 	}
 	p.ordered("since", since, "until", until)
+	switch {
+	case q.figure.opening && hasSince:
+		until = since
+		fallthrough
+	case q.figure.balance:
+		since = beginning
+	}
 	q.Period = Period{since, until}
 }
 
@@ -113,11 +140,11 @@ func (q *ExplainQuery) knownAfter() time.Time {
 // head is the explanation without totals and rows.
 func (q *ExplainQuery) head() *Explanation {
 	body := &Explanation{
-		Figure: q.Figure, WorkspaceSlug: q.WorkspaceSlug, Unit: q.unit, DerivedFrom: q.from,
+		Figure: q.Figure, WorkspaceSlug: q.WorkspaceSlug, Unit: q.figure.unit, DerivedFrom: q.figure.from,
 		Until: exactInstant(q.Period.Until), DefinitionVersion: profileOf(q.Profile).version(),
 		Totals: []ExplainedTotal{}, Rows: []ExplainedRow{},
 	}
-	if !q.balance {
+	if !q.figure.balance {
 		body.Since = exactInstant(q.Period.Since)
 	}
 	if !q.AsOf.IsZero() {

@@ -9,14 +9,20 @@ import (
 
 // A figure is a number that answers have, by the name it has there. Most are sums over
 // rows of the ledger, each of which counts by its kind: these can be explained row by
-// row. The others are worked out of figures, or count distinct things.
+// row. The others are worked out of figures.
 type figure struct {
 	terms []term
 	unit  Unit
 	// balance figures are of everything before the end of the range, whatever its start.
 	balance bool
+	// opening figures are balances before the beginning of the range.
+	opening bool
 	// from names what the figure is worked out of, if it has no terms.
 	from []string
+	// cell says which rows belong to the figure, where that depends on others; flags are
+	// what its question is narrowed by.
+	cell  cell
+	flags []string
 }
 
 // Unit is what a figure's rows are counted in: the stored unit, before any rounding or
@@ -133,22 +139,17 @@ func newFigures() map[string]figure {
 		"netMrrChurn":            derived("contractionCents", "churnCents", "expansionCents", "reactivationCents", "mrrCents"),
 		"quickRatio":             derived("newCents", "expansionCents", "contractionCents", "churnCents"),
 		"arpaCents":              derived("mrrCents", "customers"),
-		"ltvCents":               derived("mrrCents", "customers"),
+		"ltvCents":               derived("mrrCents", "openingMrrCents", "churnedCustomers"),
 		"averageSalePriceCents":  derived("newCents", "newCustomers"),
-		"openingCustomers":       derived("customers"),
-		"churnedCustomers":       derived("customers"),
-		"customerChurnRate":      derived("customers"),
-		"retainedMrrCents":       derived("mrrCents"),
-		"closingMrrCents":        derived("mrrCents"),
-		"grossRevenueRetention":  derived("mrrCents"),
-		"netRevenueRetention":    derived("mrrCents"),
+		"customerChurnRate":      derived("churnedCustomers", "openingCustomers"),
+		"grossRevenueRetention":  derived("retainedMrrCents", "openingMrrCents"),
+		"netRevenueRetention":    derived("closingMrrCents", "openingMrrCents"),
 		"refundRateByAmount":     derived("refundCents", "grossRevenueCents"),
 		"averageOrderValueCents": derived("netRevenueCents", "positiveChargeCount"),
-		"uniqueCancelledSubs":    derived("cancellationCount"),
-		"openingMrrCents":        derived("mrrCents"),
 		"fxCents":                derived("mrrCents", "newCents", "reactivationCents", "expansionCents", "contractionCents", "churnCents", "transferCents"),
 	}
 	maps.Copy(figures, mrrFigureDefinitions())
+	maps.Copy(figures, cellFigures())
 	figures["uniqueActiveSubs"] = figures["activeSubscriptions"]
 	return figures
 }

@@ -21,8 +21,8 @@ var sqlFiles embed.FS
 // questions are the texts of the SQL files. They hold no values: those are bound.
 // What cannot be bound is chosen from fixed lists when they are loaded.
 type questions struct {
-	horizon, rates, explain, explained, retention string
-	committed, trials                             string
+	horizon, rates, retention string
+	committed, trials         string
 	// cohorts are by calendar or, relative, by each customer's own time.
 	cohorts, revenueCohorts map[bool]string
 	// originalRefunds are by what they are broken down by.
@@ -38,6 +38,8 @@ type questions struct {
 	// export and exportEvents read the rows of an export, count them, and find the last
 	// of a part.
 	export, exportEvents exportQuestions
+	// explain are the rows behind figures, explained what they add up to.
+	explain, explained map[explainChoice]string
 	// positions say how far the ledger has come, stream what is between two of them.
 	positions, stream string
 	customerNames     string
@@ -121,7 +123,6 @@ func loadQuestions() (*questions, error) {
 	}
 	q := &questions{
 		horizon: complete("horizon", nil), rates: complete("rates", nil),
-		explain: complete("explain", nil), explained: complete("explained", nil),
 		retention: complete("retention", parts{}),
 		committed: complete("committed", nil), trials: complete("trials", nil),
 		originalRefunds: map[string]string{"": complete("original_refunds", parts{})},
@@ -132,12 +133,17 @@ func loadQuestions() (*questions, error) {
 		flows: map[parts]string{}, locate: map[parts]string{}, movements: map[parts]string{},
 		paying: map[parts]string{}, pages: map[pageChoice]string{},
 		customerNames: complete("customer_names", nil),
-		positions:     complete("positions", nil), stream: complete("stream", nil),
+		explain:       map[explainChoice]string{}, explained: map[explainChoice]string{},
+		positions: complete("positions", nil), stream: complete("stream", nil),
 		export:       exportQuestions{complete("export", nil), complete("export_count", nil), complete("export_last", nil)},
 		exportEvents: exportQuestions{complete("export_events", nil), complete("export_events_count", nil), complete("export_events_last", nil)},
 	}
 	for name := range dimensions {
 		q.originalRefunds[name] = complete("original_refunds", parts{By: name})
+	}
+	for _, choice := range explainChoices() {
+		text := choice.completed(complete)
+		q.explain[choice], q.explained[choice] = complete("explain", text), complete("explained", text)
 	}
 	for _, whole := range []bool{false, true} {
 		q.items[whole] = complete("items", parts{Whole: whole})

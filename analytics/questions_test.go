@@ -15,10 +15,12 @@ func TestConditionsEndTheirLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := []string{q.horizon, q.rates, q.explain, q.explained, q.retention, q.committed, q.trials}
+	texts := []string{q.horizon, q.rates, q.retention, q.committed, q.trials}
 	for _, choices := range []map[parts]string{q.flows, q.locate, q.movements, q.paying} {
 		texts = slices.AppendSeq(texts, maps.Values(choices))
 	}
+	texts = slices.AppendSeq(texts, maps.Values(q.explain))
+	texts = slices.AppendSeq(texts, maps.Values(q.explained))
 	texts = slices.AppendSeq(texts, maps.Values(q.cohorts))
 	texts = slices.AppendSeq(texts, maps.Values(q.revenueCohorts))
 	texts = slices.AppendSeq(texts, maps.Values(q.originalRefunds))

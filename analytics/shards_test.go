@@ -70,8 +70,9 @@ func randomQuestions(random *rand.Rand) map[string]string {
 		pick("", "&provider=stripe", "&asOf=2026-03-01")
 	series := within + pick("&interval=day", "&interval=month", "&customer=x7", "&currency=USD")
 	return map[string]string{
-		PathRevenue:    within + "&pageSize=20&page=" + pick("1", "2", "3") + "&sortBy=" + pick("amountCents", "occurredAt"),
-		PathExplain:    within + "&figure=" + pick("mrrCents", "refundCents"),
+		PathRevenue: within + "&pageSize=20&page=" + pick("1", "2", "3") + "&sortBy=" + pick("amountCents", "occurredAt"),
+		PathExplain: within + "&figure=" + pick("mrrCents", "refundCents", "refundCents&refundBasis=original", "closingMrrCents",
+			"netRevenueCents&changedSince=2026-02-01&interval=year&measure=revenue&cohort=unassigned"),
 		PathMetricsMRR: series, PathMetricsRefunds: series + pick("", "&refundBasis=original"), PathMetricsRevenue: series,
 		PathRetention: "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31",
 		PathCohorts:   "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31&basis=" + pick("calendar", "relative") + pick("", "&measure=revenue"),

@@ -8,7 +8,13 @@ SELECT roundDown(toUnixTimestamp64Micro(moment), {edges:Array(Int64)}) AS bucket
     sum(r.amount) AS amount, sum(r.tax) AS tax, sum(r.fee) AS fee, sum(r.discount) AS discount
 FROM
 (
-    SELECT any(f.currency) AS currency, any(f.recurring) AS recurring,[[if .By]] any(f.part) AS part, any(f.claim) AS claim,[[end]]
+    [[template "refund_moments" .]]
+) AS r
+WHERE moment >= {since:DateTime64(6, 'UTC')} AND moment < {until:DateTime64(6, 'UTC')}
+GROUP BY bucket, currency, rate_day, recurring,[[if .By]] part, claim,[[end]] found
+[[- /* When each refund counts that is believed, and whether its charge is found. */ -]]
+[[- define "refund_moments" -]]
+SELECT f.row AS row, f.at AS at, any(f.currency) AS currency, any(f.recurring) AS recurring,[[if .By]] any(f.part) AS part, any(f.claim) AS claim,[[end]]
         any(f.entries) AS entries, any(f.amount) AS amount, any(f.tax) AS tax, any(f.fee) AS fee, any(f.discount) AS discount,
         countIf(c.charges > 0 AND (f.rank < 3 OR c.charges = 1)) > 0 AS found,
         if(found, argMinIf(c.first, f.rank, c.charges > 0 AND (f.rank < 3 OR c.charges = 1)), any(f.at)) AS moment
@@ -59,6 +65,4 @@ FROM
         GROUP BY id
     ) AS c ON f.id = c.id
     GROUP BY f.row, f.at
-) AS r
-WHERE moment >= {since:DateTime64(6, 'UTC')} AND moment < {until:DateTime64(6, 'UTC')}
-GROUP BY bucket, currency, rate_day, recurring,[[if .By]] part, claim,[[end]] found
+[[- end]]

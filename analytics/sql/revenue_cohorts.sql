@@ -10,7 +10,7 @@ SELECT bucket, period, currency, rate_day, sum(f.gross) AS gross, sum(f.refunds)
     uniqExactIf(f.payer, f.pays AND f.bucket > 1) AS customers
 FROM
 (
-    SELECT s.cohort AS bucket, [[if .Relative]][[template "age" "m.at"]][[else]]toInt64(indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(m.at), {edges:Array(Int64)}))) - s.cohort[[end]] AS period,
+    SELECT s.cohort AS bucket, [[template "cohort_period" .]] AS period,
         [[template "last" .]] AS last, m.payer AS payer, m.currency AS currency, m.rate_day AS rate_day, m.gross AS gross, m.refunds AS refunds, m.pays AS pays
     FROM
     (
@@ -82,3 +82,4 @@ e.workspace = {workspace:String} AND e.live = {live:Bool}
 as have begun since by the calendar, but for one that begins later that month, or day. */ -]]
 [[- define "age"]]toInt64([[template "begun" .]]) - (addDays(addMonths(toTimeZone(s.started, {zone:String}), [[template "begun" .]] * {months:Int64}), [[template "begun" .]] * {days:Int64}) > [[.]])[[end]]
 [[- define "begun"]]if({months:Int64} > 0, intDiv(dateDiff('month', s.started, [[.]], {zone:String}), greatest({months:Int64}, 1)), intDiv(dateDiff('day', s.started, [[.]], {zone:String}), greatest({days:Int64}, 1)))[[end]]
+[[- define "cohort_period"]][[if .Relative]][[template "age" "m.at"]][[else]]toInt64(indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(m.at), {edges:Array(Int64)}))) - s.cohort[[end]][[end]]

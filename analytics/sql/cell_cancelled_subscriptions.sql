@@ -1,0 +1,23 @@
+-- The first step of MRR of each of them.
+(e.occurred_at, e.row) IN
+(
+    SELECT tupleElement(first, 1), tupleElement(first, 2)
+    FROM
+    (
+        SELECT provider, account, subscription, currency, min((at, row)) AS first
+        FROM
+        (
+            SELECT e.provider AS provider, e.account AS account, e.subscription AS subscription, toString(e.currency) AS currency,
+                e.occurred_at AS at, e.row AS row
+            FROM entries AS e
+            WHERE [[template "steps_of_mrr"]]
+            GROUP BY provider, account, subscription, currency, at, row
+            HAVING sum(e.sign) > 0
+        )
+        WHERE (provider, account, subscription, currency) IN
+        (
+            [[template "cancelled_by_then"]]
+        )
+        GROUP BY provider, account, subscription, currency
+    )
+)
