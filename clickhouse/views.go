@@ -26,7 +26,7 @@ const ViewsVersion = "v1"
 
 // viewNames are those of the views, each in a file of its name.
 var viewNames = []string{"events", "ledger", "entries", "subscriptions", "customers", "mrr_movements", "mrr_daily",
-	"revenue_daily", "refunds", "cohorts", "fx_rates"}
+	"revenue_daily", "refunds", "refunds_by_charge", "cohorts", "revenue_cohorts", "fx_rates"}
 
 // ViewsDatabase is the database with the views of a database's tables.
 func ViewsDatabase(database string) string { return database + "_" + ViewsVersion }
