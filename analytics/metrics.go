@@ -14,6 +14,8 @@ type metrics struct {
 	rowsRead *prometheus.HistogramVec
 	refused  prometheus.Counter
 	streams  prometheus.Gauge
+	// streamRowsRead is what streams cost the store: about what is new.
+	streamRowsRead prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -32,9 +34,12 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "revstream_analytics_streams", Help: "Streams that are open.",
 		}),
+		streamRowsRead: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "revstream_analytics_stream_rows_read_total", Help: "Rows that the store read for looks at what is new to streams.",
+		}),
 	}
 	var errs []error
-	for _, collector := range []prometheus.Collector{m.seconds, m.rowsRead, m.refused, m.streams} {
+	for _, collector := range []prometheus.Collector{m.seconds, m.rowsRead, m.refused, m.streams, m.streamRowsRead} {
 		errs = append(errs, registerer.Register(collector))
 	}
 	if err := errors.Join(errs...); err != nil {

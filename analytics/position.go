@@ -1,13 +1,9 @@
 package analytics
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"slices"
-	"sync"
-	"time"
 
 	"revstream/clickhouse"
 )
@@ -93,38 +89,4 @@ func (p position) bind(prefix string, slicesCount int) []clickhouse.Named {
 		epochs[slice], offsets[slice] = m.Epoch, m.Offset
 	}
 	return []clickhouse.Named{{Name: prefix + "_epochs", Value: epochs}, {Name: prefix + "_offsets", Value: offsets}}
-}
-
-// frontier is the position that the store has come to. All streams look at it together, so
-// that it is asked for once in an interval, however many there are.
-type frontier struct {
-	mu    sync.Mutex
-	at    time.Time
-	reach position
-}
-
-// position is the frontier as it was no longer than maxAge ago.
-func (f *frontier) position(ctx context.Context, s *Server, maxAge time.Duration) (position, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if time.Since(f.at) < maxAge {
-		return f.reach, nil
-	}
-	rows, _, err := clickhouse.Select[struct {
-		Slice  uint16 `ch:"slice"`
-		Epoch  uint64 `ch:"at_epoch"`
-		Offset int64  `ch:"at_offset"`
-	}](ctx, s.store, s.questions.positions)
-	if err != nil {
-		return nil, fmt.Errorf("reading how far the ledger has come: %w", err)
-	}
-	var reach position
-	for _, row := range rows {
-		for len(reach) <= int(row.Slice) {
-			reach = append(reach, mark{})
-		}
-		reach[row.Slice] = mark{row.Epoch, max(0, row.Offset)}
-	}
-	f.at, f.reach = time.Now(), reach
-	return reach, nil
 }

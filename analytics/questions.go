@@ -41,7 +41,7 @@ type questions struct {
 	// explain are the rows behind figures, explained what they add up to.
 	explain, explained map[explainChoice]string
 	// positions say how far the ledger has come, stream what is between two of them.
-	positions, stream string
+	positions, stream, streamBlocks string
 	customerNames     string
 }
 
@@ -134,7 +134,7 @@ func loadQuestions() (*questions, error) {
 		paying: map[parts]string{}, pages: map[pageChoice]string{},
 		customerNames: complete("customer_names", nil),
 		explain:       map[explainChoice]string{}, explained: map[explainChoice]string{},
-		positions: complete("positions", nil), stream: complete("stream", nil),
+		positions: complete("positions", nil), stream: complete("stream", nil), streamBlocks: complete("stream_blocks", nil),
 		export:       exportQuestions{complete("export", nil), complete("export_count", nil), complete("export_last", nil)},
 		exportEvents: exportQuestions{complete("export_events", nil), complete("export_events_count", nil), complete("export_events_last", nil)},
 	}

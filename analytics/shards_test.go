@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,6 +120,12 @@ func TestShardsAnswerAsOne(t *testing.T) {
 		}
 	}
 	compare(12)
+	for _, parameters := range []string{"asOf=2026-06-30&format=ndjson", "table=events&asOf=2026-06-30&format=ndjson", "asOf=2026-02-15&format=ndjson&provider=stripe"} {
+		want, got := exportedRows(whole, parameters), exportedRows(sharded, parameters+"&limit=70")
+		if len(want) < 50 && !strings.HasPrefix(parameters, "table") || !slices.Equal(got, want) {
+			t.Errorf("export %s: %d rows of shards, %d of one server", parameters, len(got), len(want))
+		}
+	}
 
 	engines.Kill(t, 1)
 	for path, parameters := range randomQuestions(random) {
@@ -135,4 +142,50 @@ func TestShardsAnswerAsOne(t *testing.T) {
 		}
 	}
 	compare(3)
+	streamOfShards(t, sharded, shards, random)
+}
+
+// exportedRows are the rows of an export, in no order but their text's.
+func exportedRows(f *fixture, parameters string) (rows []string) {
+	f.t.Helper()
+	for _, part := range f.exported(parameters) {
+		for line := range strings.Lines(string(part)) {
+			rows = append(rows, line)
+		}
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+// streamOfShards is told every row once, whichever shard has it, across reconnections, at
+// the cost of what is new.
+func streamOfShards(t *testing.T, sharded *fixture, shards []*fixture, random *rand.Rand) {
+	t.Helper()
+	for _, shard := range shards {
+		shard.offset += 10_000
+		shard.complete(testNow)
+	}
+	quick(&sharded.server.config)
+	url, _ := sharded.serve()
+	l := sharded.listen(url, readKey, "")
+	l.await("figures", func(m message) bool { return m.event == "figures" })
+	for n := range 8 {
+		if random.IntN(2) == 0 {
+			l.close()
+			l = sharded.listen(url, readKey, l.lastID)
+		}
+		event := charge(fmt.Sprint("told", n), "2026-03-20T00:00:00Z", 700)
+		slice := int32(clickhouse.GroupHash(event.GroupKey()) % slicesCount)
+		shard := shards[clickhouse.ShardOf(slice, len(shards))]
+		shard.write(event)
+		for _, one := range shards {
+			one.complete(testNow)
+		}
+		told := entryOf(t, l.await("a row", func(m message) bool { return m.event == "entry" }))
+		l.await("its id", func(m message) bool { return m.id != "" })
+		if told.ObjectID != event.ObjectID {
+			t.Errorf("told of %s, want %s", told.ObjectID, event.ObjectID)
+		}
+	}
+	l.close()
 }

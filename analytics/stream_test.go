@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"revstream/clickhouse/embedded/enginetest"
 	"revstream/ingest/control"
 	"revstream/ingest/revenue"
 )
@@ -383,4 +384,41 @@ func TestPositions(t *testing.T) {
 	if q := (position{{1, 10}, {4, 0}}); !q.reaches(p) || p.reaches(position{{1, 20}, {2, 99}}) || !slices.Equal(p.onTo(q), position{{1, 20}, {4, 0}, {2, 7}}) {
 		t.Errorf("%v", p.onTo(q))
 	}
+}
+
+// A look costs what is new, and not what is there: also to a client that comes back.
+func TestStreamReadsWhatIsNew(t *testing.T) {
+	f := newFixture(t, quick)
+	enginetest.Exec(t, f.engine, "SYSTEM STOP MERGES "+f.database+".entries") // a merged part holds the old and the new
+	var old []revenue.Event
+	for n := range 3000 {
+		old = append(old, charge(fmt.Sprint("old", n), "2026-06-20T00:00:00Z", 500))
+	}
+	f.write(old...)
+	f.complete(testNow)
+	url, _ := f.serve()
+	l := f.listen(url, readKey, "")
+	l.await("figures", func(m message) bool { return m.event == "figures" })
+	read := func() float64 { return testutil.ToFloat64(f.server.metrics.streamRowsRead) }
+	if read() < 3000 {
+		t.Fatalf("the first look reads %v rows: the test shows nothing", read())
+	}
+	for n := range 6 {
+		if n == 3 {
+			l.close()
+			l = f.listen(url, readKey, l.lastID)
+		}
+		before := read()
+		f.write(charge(fmt.Sprint("new", n), "2026-06-21T00:00:00Z", 700))
+		f.complete(testNow)
+		entry := entryOf(t, l.await("the row", func(m message) bool { return m.event == "entry" }))
+		if entry.ObjectID != fmt.Sprint("new", n) {
+			t.Fatalf("told of %s", entry.ObjectID)
+		}
+		l.await("its id", func(m message) bool { return m.id != "" })
+		if cost := read() - before; cost == 0 || cost > 50 {
+			t.Errorf("a look at one new row reads %v rows of %d", cost, len(old))
+		}
+	}
+	l.close()
 }

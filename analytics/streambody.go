@@ -195,8 +195,10 @@ func (b *streamBody) look() error {
 func (b *streamBody) tellEntries(ctx context.Context, reach position) error {
 	size := b.server.config.StreamPageRows
 	values := append(b.at.bind("from", len(reach)), reach.bind("to", len(reach))...)
-	rows, _, err := clickhouse.Select[streamRow](ctx, b.server.store, b.server.questions.stream, append(values,
-		clickhouse.Named{Name: "workspace", Value: b.workspace.ID}, clickhouse.Named{Name: "size", Value: size})...)
+	rows, stats, err := clickhouse.Select[streamRow](ctx, b.server.store, b.server.questions.stream, append(values,
+		clickhouse.Named{Name: "workspace", Value: b.workspace.ID}, clickhouse.Named{Name: "size", Value: size},
+		clickhouse.Named{Name: "blocks", Value: b.server.frontier.blocksOf(b.at)})...)
+	b.server.metrics.streamRowsRead.Add(float64(stats.RowsRead))
 	if err != nil {
 		return fmt.Errorf("reading new entries: %w", err)
 	}

@@ -105,6 +105,10 @@ func (c *Cluster) Shards() []*Store { return c.shards }
 // long as any shard does not answer they fail with a MissingShardsError.
 func (c *Cluster) Answers() *Store { return c.answers }
 
+// NumbersBlocks reports whether the blocks of a table are numbered in the order in which
+// their rows can be seen. Replicas give numbers out before that.
+func (s *Store) NumbersBlocks() bool { return s.config.Engine != EngineReplicated }
+
 // Close ends all connections.
 func (c *Cluster) Close() error {
 	var errs []error

@@ -6,7 +6,7 @@ SELECT e.slice AS slice, e.epoch AS at_epoch, e.offset AS at_offset, e.row AS ro
     e.customer AS customer, e.subscription AS subscription, e.invoice AS invoice, e.product AS product, e.plan AS plan,
     e.reason AS reason
 FROM entries AS e
-WHERE e.workspace = {workspace:String} AND e.live
+WHERE e.workspace = {workspace:String} AND e.live AND [[template "after_blocks"]]
     AND (e.epoch, e.offset) >= ({from_epochs:Array(UInt64)}[e.slice + 1], {from_offsets:Array(Int64)}[e.slice + 1])
     AND (e.epoch, e.offset) < ({to_epochs:Array(UInt64)}[e.slice + 1], {to_offsets:Array(Int64)}[e.slice + 1])
 ORDER BY e.slice, e.epoch, e.offset
