@@ -42,7 +42,8 @@ type questions struct {
 	explain, explained map[explainChoice]string
 	// positions say how far the ledger has come, stream what is between two of them.
 	positions, stream, streamBlocks string
-	customerNames     string
+	// customerNames are what customers are called.
+	customerNames string
 }
 
 type exportQuestions struct{ rows, count, last string }
