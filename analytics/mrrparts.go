@@ -101,7 +101,7 @@ func (r *reading) balanced(edges []time.Time) []clickhouse.Named {
 	}
 	return append([]clickhouse.Named{
 		{Name: "workspace", Value: r.workspace}, {Name: "provider", Value: r.Provider}, {Name: "currency", Value: r.Currency},
-		{Name: "until", Value: edges[len(edges)-1]}, {Name: "edges", Value: micros},
+		{Name: "until", Value: edges[len(edges)-1]}, {Name: "edges", Value: micros}, {Name: "buckets", Value: uint32(len(edges))},
 	}, r.chosen()...)
 }
 

@@ -6,14 +6,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"revstream/ingest/revenue"
 )
 
 // Table is the body of /v1/tables: what each plan, customer or country comes to.
@@ -56,22 +53,15 @@ type TableRow struct {
 }
 
 // tableSorts are what rows are sorted by, the greatest first; ties by value.
-var tableSorts = map[string]func(*TableRow) int64{
-	"mrr":     func(row *TableRow) int64 { return orZero(row.MRRCents) },
-	"gross":   func(row *TableRow) int64 { return row.GrossRevenueCents },
-	"net":     func(row *TableRow) int64 { return row.NetRevenueCents },
-	"refunds": func(row *TableRow) int64 { return row.RefundCents },
-	"count":   func(row *TableRow) int64 { return row.PositiveChargeCount },
+var tableSorts = map[string]func(*tableSums) int64{
+	"mrr":     func(row *tableSums) int64 { return row.mrr.rounded },
+	"gross":   func(row *tableSums) int64 { return row.gross.rounded },
+	"net":     (*tableSums).net,
+	"refunds": func(row *tableSums) int64 { return row.refunds.rounded },
+	"count":   func(row *tableSums) int64 { return row.charges },
 }
 
 var tableSortNames = []string{"mrr", "gross", "net", "refunds", "count"}
-
-func orZero(value *int64) int64 {
-	if value == nil {
-		return 0
-	}
-	return *value
-}
 
 var tableParameters = []string{"workspaceSlug", "by", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
@@ -157,39 +147,34 @@ func (s *Server) table(ctx context.Context, request asked) (answered, error) {
 	return r.answered(body, complete), nil
 }
 
-// tableRows is what was read for a table.
-type tableRows struct {
-	flows  []flowRow
-	moves  []movementRow
-	paying []payingRow
-}
-
+// tableAnswer is the answer but for its head.
 func (r *reading) tableAnswer(ctx context.Context, query *tableQuery) (*Table, error) {
-	var read tableRows
-	withMRR := query.withMRR()
+	var kinds []kindRow
+	var moves []movementRow
+	var paying []payingRow
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		read.flows, err = r.flows(groupCtx, []time.Time{query.period.Since, query.period.Until}, false, false)
+		kinds, err = r.flowKinds(groupCtx, []time.Time{query.period.Since, query.period.Until}, false, false)
 		return err
 	})
-	if withMRR {
+	if query.withMRR() {
 		group.Go(func() (err error) {
-			read.moves, err = r.movements(groupCtx, []time.Time{beginning, query.period.Until}, false)
+			moves, err = r.movements(groupCtx, []time.Time{beginning, query.period.Until}, false)
 			return err
 		})
 		group.Go(func() (err error) {
-			read.paying, err = r.paying(groupCtx, []time.Time{query.period.Until})
+			paying, err = r.paying(groupCtx, []time.Time{query.period.Until})
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	whole := balanceAt(read.moves, query.period.Until)
 	var needs rateNeeds
-	for i := range read.flows {
-		needs.add(r.into, read.flows[i].currency, read.flows[i].day)
+	for i := range kinds {
+		needs.add(r.into, kinds[i].Currency, kinds[i].Day)
 	}
+	whole := balanceAt(moves, query.period.Until)
 	for currency := range whole.mrr {
 		needs.add(r.into, currency, whole.rateDay())
 	}
@@ -197,126 +182,53 @@ func (r *reading) tableAnswer(ctx context.Context, query *tableQuery) (*Table, e
 	if err != nil {
 		return nil, err
 	}
-	rows, total, err := read.rows(query.period.Until, exchange, withMRR)
+	rows := newTableRows(exchange)
+	rows.addMoney(kinds)
+	rows.addMRR(moves, paying, query.period.Until)
+	table, err := rows.table(query)
 	if err != nil {
 		return nil, err
 	}
-	flows := sumFlows(read.flows, exchange)
-	table := &Table{
-		By: query.by.String(), Sort: query.sort, Since: exactInstant(query.period.Since), Until: exactInstant(query.period.Until),
-		DefinitionVersion: r.profile.version(), RowCount: len(rows), Total: total, Rows: []TableRow{},
-		Unconverted: unconverted(flows.totals, whole.convert(exchange)),
-	}
+	table.DefinitionVersion = r.profile.version()
 	if !r.AsOf.IsZero() {
 		table.AsOf = exactInstant(r.AsOf)
 	}
-	table.page(rows, query)
 	if query.by.dimension == "customer" {
 		err = r.nameCustomers(ctx, table.Rows)
 	}
 	return table, err
 }
 
-// rows are those of the table, in no order, and what they add up to.
-func (t *tableRows) rows(until time.Time, x *exchange, withMRR bool) ([]TableRow, TableRow, error) {
-	all := map[Part]bool{}
-	flows, moves := map[Part][]flowRow{}, map[Part][]movementRow{}
-	customers := map[Part]int64{}
-	for i := range t.flows {
-		flows[t.flows[i].part] = append(flows[t.flows[i].part], t.flows[i])
-		all[t.flows[i].part] = true
-	}
-	for i := range t.moves {
-		moves[t.moves[i].Part] = append(moves[t.moves[i].Part], t.moves[i])
-		all[t.moves[i].Part] = true
-	}
-	for _, row := range t.paying {
-		customers[row.Part] += int64(row.Customers)
-	}
-	parts := make([]Part, 0, len(all))
-	for part := range all {
-		parts = append(parts, part)
-	}
-	slices.SortFunc(parts, func(a, b Part) int {
-		return cmp.Or(cmp.Compare(a.Value, b.Value), cmp.Compare(a.AttributionType, b.AttributionType))
-	})
-	rows := make([]TableRow, len(parts)+1) // the last is of all
-	sums, money := make([]moved, len(rows)), make([]*totals, len(rows))
-	levels, balances := make([]*totals, len(rows)), make([]balance, len(rows))
-	for i := range rows {
-		theirFlows, theirMoves := t.flows, t.moves
-		if i < len(parts) {
-			theirFlows, theirMoves, rows[i].Part = flows[parts[i]], moves[parts[i]], parts[i]
-		}
-		sums[i], balances[i] = sumFlows(theirFlows, x), balanceAt(theirMoves, until)
-		money[i], levels[i] = sums[i].totals, balances[i].convert(x)
-	}
-	last := len(parts)
-	amounts, err := apportioned(money[last], money[:last], 1)
+// table is the page of the table that is asked for.
+func (t *tableRows) table(query *tableQuery) (*Table, error) {
+	total, err := t.total()
 	if err != nil {
-		return nil, TableRow{}, err
+		return nil, err
 	}
-	mrr, err := apportioned(levels[last], levels[:last], revenue.MRRScale)
-	if err != nil {
-		return nil, TableRow{}, err
+	table := &Table{
+		By: query.by.String(), Sort: query.sort, Since: exactInstant(query.period.Since), Until: exactInstant(query.period.Until),
+		RowCount: len(t.rows), Total: total.row(query.withMRR()), Rows: []TableRow{},
+		Unconverted: unconverted(t.unknown, t.level.convert(t.exchange)),
 	}
-	sum, err := money[last].all()
-	if err != nil {
-		return nil, TableRow{}, err
+	sort := tableSorts[query.sort]
+	page, more := t.page(sort, query.after, query.limit)
+	for _, row := range page {
+		table.Rows = append(table.Rows, row.row(query.withMRR()))
 	}
-	worth, err := levels[last].rounded(0, revenue.MRRScale)
-	if err != nil {
-		return nil, TableRow{}, err
+	if more {
+		table.NextCursor = placeOf(page[len(page)-1], sort).String()
 	}
-	amounts, mrr = append(amounts, sum), append(mrr, []int64{worth})
-	for i := range rows {
-		rows[i].fill(&sums[i], amounts[i])
-		if !withMRR {
-			continue
-		}
-		rows[i].worth(mrr[i][0], balances[i].subscriptions, customers[rows[i].Part])
-		if i == last {
-			rows[i].worth(mrr[i][0], balances[i].subscriptions, balances[i].customers)
-		}
-	}
-	return rows[:last], rows[last], nil
-}
-
-func (row *TableRow) fill(m *moved, amounts []int64) {
-	row.GrossRevenueCents, row.RefundCents = amounts[flowGross], amounts[flowRefund]
-	row.NetRevenueCents = amounts[flowGross] - amounts[flowRefund]
-	row.RefundCount, row.PositiveChargeCount = m.of(revenue.EntryRefund), m.positiveCharges
-	row.RefundRate = ratio(row.RefundCount, row.PositiveChargeCount)
-}
-
-func (row *TableRow) worth(mrr, subscriptions, customers int64) {
-	row.MRRCents, row.ActiveSubscriptions, row.Customers = &mrr, &subscriptions, &customers
-	row.ARPACents = average(mrr, customers)
-}
-
-// page sorts the rows and keeps those after the cursor.
-func (t *Table) page(rows []TableRow, query *tableQuery) {
-	by := tableSorts[query.sort]
-	place := func(row *TableRow) tableCursor {
-		return tableCursor{by(row), row.Value, row.AttributionType}
-	}
-	slices.SortFunc(rows, func(a, b TableRow) int { return place(&a).compare(place(&b)) })
-	for i := range rows {
-		if query.after != nil && place(&rows[i]).compare(*query.after) <= 0 {
-			continue
-		}
-		if len(t.Rows) == query.limit {
-			t.NextCursor = place(&t.Rows[len(t.Rows)-1]).String()
-			return
-		}
-		t.Rows = append(t.Rows, rows[i])
-	}
+	return table, nil
 }
 
 // tableCursor is the place of a row in a table.
 type tableCursor struct {
 	key             int64
 	value, ascribed string
+}
+
+func placeOf(row *tableSums, sort func(*tableSums) int64) tableCursor {
+	return tableCursor{sort(row), row.Value, row.AttributionType}
 }
 
 func (c tableCursor) compare(other tableCursor) int {

@@ -29,10 +29,10 @@ indexOf({edges:Array(Int64)}, roundDown(toUnixTimestamp64Micro(e.occurred_at), {
                     ) AS mrr
 [[- end]]
 [[- define "steps" -]]
-groupArray((at, mrr)) AS steps -- unless weighed
-                groupArray((at, mrr, stated)) AS steps -- if weighed
+groupArrayInsertAt(toInt64(0), {buckets:UInt32})(mrr, toUInt32(at - 1)) AS steps
+                , groupArrayInsertAt(toInt64(0), {buckets:UInt32})(stated, toUInt32(at - 1)) AS stated_steps -- if weighed
 [[- end]]
 [[- define "levels" -]]
-arrayCumSum(arrayMap(k -> arraySum(step -> if(step.1 = k, step.2, 0), steps), range(1, length({edges:Array(Int64)})))) AS balances
-            , arrayCumSum(arrayMap(k -> arraySum(step -> if(step.1 = k, step.3, 0), steps), range(1, length({edges:Array(Int64)})))) AS paid -- if weighed
+arrayCumSum(steps) AS balances
+            , arrayCumSum(stated_steps) AS paid -- if weighed
 [[- end]]
