@@ -106,7 +106,7 @@ func (c Config) settings() []connectors.Setting {
 		{Name: "discounts", Default: c.Discounts, Check: connectors.OneOf(DiscountsForever, DiscountsNone),
 			About: "Which discounts MRR is after."},
 		{Name: "api_key", Secret: true,
-			About: "A restricted key that may read invoices, prices, subscriptions, charges and balance transactions. With it, what events leave out is looked up."},
+			About: "A restricted key that may read invoices, prices, tax rates, subscriptions, charges and balance transactions. With it, what events leave out is looked up."},
 		{Name: "api_url", Default: "https://api.stripe.com", Outbound: true, Check: connectors.IsBaseURL, About: "Where Stripe's API is."},
 	}
 }

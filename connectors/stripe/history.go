@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"revstream/connectors"
-	"revstream/ingest/revenue"
 )
 
 // eventsKeptFor is how long Stripe keeps events.
@@ -202,47 +201,4 @@ func (d *reader) listedDispute() {
 		d.kind = "charge.dispute.closed"
 	}
 	d.dispute()
-}
-
-// listedSubscription reads a subscription as it is now, which says how it ended, and
-// of the time before events told of it what it must have been: the same terms since it
-// began, which are marked as estimated. Whatever an event said of that time stands
-// above it.
-func (d *reader) listedSubscription() {
-	o := d.object
-	now := d.terms(o)
-	created := cmp.Or(d.seconds(o, "created"), d.created)
-	if now.terminal {
-		d.emit(d.state(now, d.endedAt(o), now.name(), termsStated))
-	}
-	if !created.Before(d.heard) || now.terminal && now.status == revenue.StatusUnpaid || o.Text("status") == "incomplete" {
-		return // events tell, or it never was one
-	}
-	before := now
-	before.status, before.terminal, before.reason, before.estimated = revenue.StatusActive, false, "", true
-	before.cancelRequestedAt, before.endsAt = nil, nil
-	trialEnd := d.seconds(o, "trial_end")
-	tried := before
-	if tried.status = revenue.StatusTrialing; trialEnd.After(created) {
-		d.emit(d.state(tried, created, createdTerms, termsPresumed))
-		converted := !trialEnd.After(d.delivery.ReceivedAt) && (!now.terminal || d.endedAt(o).After(trialEnd))
-		if converted && trialEnd.Before(d.heard) {
-			d.emit(d.state(before, trialEnd, before.name(), termsPresumed))
-		}
-	} else {
-		d.emit(d.state(before, created, createdTerms, termsPresumed))
-	}
-	d.listedChange(now)
-}
-
-// listedChange states what a subscription has become since it began, where its terms
-// say since when.
-func (d *reader) listedChange(now terms) {
-	switch {
-	case now.terminal || now.status == revenue.StatusTrialing:
-	case now.status != revenue.StatusActive: // past due, unpaid, paused: it is so now
-		d.emit(d.state(now, d.delivery.ReceivedAt.UTC().Truncate(time.Second), now.name(), termsStated))
-	case now.cancelRequestedAt != nil && now.cancelRequestedAt.Before(d.heard):
-		d.emit(d.state(now, *now.cancelRequestedAt, now.name(), termsStated))
-	}
 }

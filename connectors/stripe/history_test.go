@@ -138,6 +138,9 @@ func find(query url.Values, list []map[string]any, objects map[string]map[string
 		if payment := query.Get("payment[payment_intent]"); payment != "" {
 			wanted = wanted && strings.Contains(fmt.Sprint(o["payment"]), payment)
 		}
+		if subscription := query.Get("subscription"); subscription != "" {
+			wanted = wanted && invoiceSubscription(o) == subscription
+		}
 		if !wanted {
 			continue
 		}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stripe/stripe-mock/embedded"
 	"github.com/stripe/stripe-mock/server"
@@ -62,7 +61,7 @@ func (m *stripeMock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestRequestsAreWellFormed(t *testing.T) {
 	mock := newStripeMock(t)
 	connector := New(DefaultConfig(), nil)
-	past := connectortest.Past(t, connector, mock, map[string]string{"api_key": "sk_test_123"}, true, time.Unix(0, 0))
+	past := connectortest.Past(t, connector, mock, map[string]string{"api_key": "sk_test_123"}, true, connectortest.ReceivedAt)
 	for _, stream := range connector.History.Streams {
 		for _, cursor := range []string{"", "obj_1"} {
 			if _, err := stream.Page(t.Context(), past, connectortest.All(), cursor); err != nil {
