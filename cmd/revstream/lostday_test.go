@@ -112,7 +112,7 @@ func toldBy(t *testing.T, provider string, ids *regexp.Regexp, scenarios ...stri
 		if err != nil {
 			t.Fatal(err)
 		}
-		var scenario stripeScenario
+		var scenario recordedScenario
 		if err := json.Unmarshal(text, &scenario); err != nil {
 			t.Fatal(err)
 		}

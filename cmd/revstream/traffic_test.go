@@ -68,21 +68,21 @@ const (
 	trafficRefunds = 9900 + 300
 )
 
-// stripeScenario is a story of the connector's own tests, with its figures.
-type stripeScenario struct {
+// recordedScenario is a story of a connector's own tests, with its figures.
+type recordedScenario struct {
 	Cash       map[string]int64 `json:"cash"`
 	Deliveries []struct {
 		Body json.RawMessage `json:"body"`
 	} `json:"deliveries"`
 }
 
-func loadScenario(t testing.TB, name string) stripeScenario {
+func loadScenario(t testing.TB, name string) recordedScenario {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(moduleRoot, "connectors/stripe/testdata/scenarios", name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s stripeScenario
+	var s recordedScenario
 	if err := json.Unmarshal(text, &s); err != nil || len(s.Deliveries) == 0 {
 		t.Fatalf("%s: %d deliveries, %v", name, len(s.Deliveries), err)
 	}
@@ -90,7 +90,7 @@ func loadScenario(t testing.TB, name string) stripeScenario {
 }
 
 // deliveries are the scenario's as Stripe posts them.
-func (s stripeScenario) deliveries(t testing.TB, c client) []call {
+func (s recordedScenario) deliveries(t testing.TB, c client) []call {
 	t.Helper()
 	calls := make([]call, len(s.Deliveries))
 	for i, delivery := range s.Deliveries {

@@ -114,6 +114,14 @@ func (s signer) sign(delivery *connectors.Delivery, webhookID string, at time.Ti
 
 func TestConnector(t *testing.T) { kit(t).Run(t) }
 
+// TestChecksum: that of Python's zlib, of a body with text that is not ASCII.
+func TestChecksum(t *testing.T) {
+	body := []byte(`{"id":"ev_1","amount":"12.50","name":"Zoë & Söhne"}` + "\n")
+	if got, want := signed("t-1", "2026-01-01T00:00:00Z", "WH-1", body), "t-1|2026-01-01T00:00:00Z|WH-1|3472085187"; got != want {
+		t.Errorf("signed is %s, want %s", got, want)
+	}
+}
+
 func FuzzDecode(f *testing.F) { kit(f).Fuzz(f) }
 
 func delivery(t *testing.T, address string) connectors.Delivery {
