@@ -299,6 +299,10 @@ func ordered(standing map[string]Event, kind Kind, subscription string, until ti
 			list = append(list, e)
 		}
 	}
+	// Whatever is presumed of a time when terms had been stated says nothing.
+	list = slices.DeleteFunc(slices.Clone(list), func(e Event) bool {
+		return e.Presumed && slices.ContainsFunc(list, func(told Event) bool { return !told.Presumed && !told.OccurredAt.After(e.OccurredAt) })
+	})
 	slices.SortFunc(list, func(a, b Event) int {
 		if c := a.OccurredAt.Compare(b.OccurredAt); c != 0 {
 			return c
@@ -313,9 +317,6 @@ func ordered(standing map[string]Event, kind Kind, subscription string, until ti
 
 func oracleSubscription(standing map[string]Event, subscription string, t time.Time, currency string) int64 {
 	points := ordered(standing, KindSubscription, subscription, t)
-	points = slices.DeleteFunc(slices.Clone(points), func(e Event) bool {
-		return e.Presumed && slices.ContainsFunc(points, func(told Event) bool { return !told.Presumed && !told.OccurredAt.After(e.OccurredAt) })
-	})
 	if len(points) == 0 {
 		return 0
 	}
