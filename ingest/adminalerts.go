@@ -43,7 +43,7 @@ func shownAlertOf(a control.Alert) shownAlert {
 // madeAlert shows an alert with its newest secret, this once, if it was made here.
 func madeAlert(status int, a control.Alert, given string) answer {
 	with := shownAlertOf(a)
-	if given == "" {
+	if given == "" && len(a.Secrets) > 0 {
 		with.Secret = a.Secrets[0].Reveal()
 	}
 	answer := jsonAnswer(status, with)

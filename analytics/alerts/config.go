@@ -36,6 +36,8 @@ type Config struct {
 	// AllowPrivate lets receivers be on this machine and in private networks, which
 	// whoever registers them could otherwise reach through us.
 	AllowPrivate bool `koanf:"allow_private"`
+	// Mail is who takes mail to people; without a host nobody does.
+	Mail MailConfig `koanf:"mail"`
 }
 
 // DefaultConfig gives a receiver up to five days, and tells of a payment within some
@@ -45,6 +47,7 @@ func DefaultConfig() Config {
 		Group: "revstream-alerts", LookInterval: 2 * time.Second, ThresholdInterval: time.Minute, Lookback: 7 * 24 * time.Hour,
 		AttemptsMax: 16, BackoffMin: 5 * time.Second, BackoffMax: 12 * time.Hour,
 		AttemptTimeout: 10 * time.Second, ResponseBytesMax: 64 << 10, ReceiversAtOnceMax: 16, BatchRowsMax: 50,
+		Mail: MailConfig{Port: 587, TLS: mailSTARTTLS},
 	}
 }
 
@@ -69,5 +72,5 @@ func (c Config) Validate() error {
 	check(c.ResponseBytesMax > 0, "response_bytes_max %d is not positive", c.ResponseBytesMax)
 	check(c.ReceiversAtOnceMax > 0, "receivers_at_once_max %d is not positive", c.ReceiversAtOnceMax)
 	check(c.BatchRowsMax > 0, "batch_rows_max %d is not positive", c.BatchRowsMax)
-	return errors.Join(faults...)
+	return errors.Join(append(faults, c.Mail.validate())...)
 }

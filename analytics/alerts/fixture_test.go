@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -59,15 +60,20 @@ func within(t *testing.T) context.Context {
 func newHouse(t *testing.T, change ...func(*Config)) *house {
 	t.Helper()
 	t.Parallel()
-	h := &house{t: t, now: time.Now().UTC().Truncate(time.Second), config: DefaultConfig()}
-	h.config.AllowPrivate, h.config.AttemptTimeout = true, 2*time.Second
-	for _, apply := range change {
-		apply(&h.config)
-	}
 	engine := enginetest.Start(t)
 	stored := clickhouse.DefaultConfig()
 	stored.Addresses, stored.Database, stored.User, stored.Durable = []string{engine.Addr()}, enginetest.DatabaseName(t), embedded.AdminUser, false
 	stored.Password, _ = engine.Password(embedded.AdminUser)
+	return newHouseOn(t, stored, change...)
+}
+
+func newHouseOn(t *testing.T, stored clickhouse.Config, change ...func(*Config)) *house {
+	t.Helper()
+	h := &house{t: t, now: time.Now().UTC().Truncate(time.Second), config: DefaultConfig(), epochs: map[int32]clickhouse.Takeover{}}
+	h.config.AllowPrivate, h.config.AttemptTimeout = true, 2*time.Second
+	for _, apply := range change {
+		apply(&h.config)
+	}
 	var err error
 	if h.store, err = clickhouse.OpenCluster(t.Context(), stored, zap.NewNop(), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
@@ -76,8 +82,18 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	if err := h.store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if h.epochs, err = h.store.Shards()[0].TakeOver(t.Context(), "topic", []int32{0, 1, 2, 3}); err != nil {
-		t.Fatal(err)
+	for shard, store := range h.store.Shards() {
+		var own []int32
+		for slice := range int32(slices4) {
+			if clickhouse.ShardOf(slice, len(h.store.Shards())) == shard {
+				own = append(own, slice)
+			}
+		}
+		taken, err := store.TakeOver(t.Context(), "topic", own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(h.epochs, taken)
 	}
 	h.openDirectory()
 	h.restart()
@@ -146,9 +162,10 @@ func (h *house) say(events ...revenue.Event) {
 	for _, event := range h.said {
 		groups[event.GroupKey()] = append(groups[event.GroupKey()], event)
 	}
-	store := h.store.Shards()[0]
-	var rows []clickhouse.Row
+	rows := map[*clickhouse.Store][]clickhouse.Row{}
 	for key, group := range groups {
+		slice := int32(clickhouse.GroupHash(key) % slices4)
+		store := h.storeOf(slice)
 		held, err := store.ReadRows(within(h.t), []revenue.GroupKey{key})
 		if err != nil {
 			h.t.Fatal(err)
@@ -159,14 +176,15 @@ func (h *house) say(events ...revenue.Event) {
 			missing = append(missing, revenue.Retract(held, foreign)...)
 		}
 		for _, row := range missing {
-			slice := int32(clickhouse.GroupHash(key) % slices4)
 			h.offset++
-			rows = append(rows, clickhouse.Row{LedgerRow: &row, Position: clickhouse.Position{
+			rows[store] = append(rows[store], clickhouse.Row{LedgerRow: &row, Position: clickhouse.Position{
 				TopicID: "topic", Slice: slice, Epoch: h.epochs[slice].Epoch, Offset: h.offset}})
 		}
 	}
-	if err := store.InsertRows(within(h.t), rows); err != nil {
-		h.t.Fatal(err)
+	for store, rows := range rows {
+		if err := store.InsertRows(within(h.t), rows); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 	h.pass(time.Second)
 }
@@ -178,15 +196,19 @@ func (h *house) pass(d time.Duration) {
 	h.reach(h.now)
 }
 
+// storeOf is the server that keeps a slice.
+func (h *house) storeOf(slice int32) *clickhouse.Store {
+	return h.store.Shards()[clickhouse.ShardOf(slice, len(h.store.Shards()))]
+}
+
 // reach says until when everything accepted is stored.
 func (h *house) reach(through time.Time) {
 	h.t.Helper()
-	var progress []clickhouse.Progress
 	for slice, taken := range h.epochs {
-		progress = append(progress, clickhouse.Progress{Slice: slice, Epoch: taken.Epoch, Offset: h.offset, CompleteThrough: through})
-	}
-	if err := h.store.Shards()[0].SaveProgress(within(h.t), progress); err != nil {
-		h.t.Fatal(err)
+		one := clickhouse.Progress{Slice: slice, Epoch: taken.Epoch, Offset: h.offset, CompleteThrough: through}
+		if err := h.storeOf(slice).SaveProgress(within(h.t), []clickhouse.Progress{one}); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func (n *Notifier) sendAll(ctx context.Context, id string, due []clickhouse.Noti
 			noted = append(noted, n.dropped(due[i:])...)
 			break
 		}
-		result := n.post(ctx, &alert, due[i].ID, due[i].Body)
+		result := n.deliver(ctx, &alert, due[i].ID, due[i].Body)
 		if ctx.Err() != nil {
 			break // the attempt was cut off by us
 		}

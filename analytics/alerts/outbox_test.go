@@ -289,7 +289,7 @@ func TestEndedBeforeItWasNoted(t *testing.T) {
 	h.say(subscription("a", h.now, 1000))
 	h.look()
 	due := h.log(a)
-	if result := h.notifier.post(within(t), &a, due[0].ID, due[0].Body); result.err != nil { // and nothing is noted
+	if result := h.notifier.deliver(within(t), &a, due[0].ID, due[0].Body); result.err != nil { // and nothing is noted
 		t.Fatal(result.err)
 	}
 	h.restart()

@@ -48,13 +48,33 @@ type outcome struct {
 // gone: the receiver wants nothing any more, ever.
 func (o outcome) gone() bool { return o.status == http.StatusGone }
 
-// post sends a body once. What the receiver says beside its status is not kept: it is
-// none of ours, and might be of a network that is not the subscriber's.
-func (n *Notifier) post(ctx context.Context, alert *control.Alert, id, text string) outcome {
-	request, err := signed(ctx, alert, id, []byte(text), n.now())
+// deliver tells a receiver once, in the way that its URL asks for.
+func (n *Notifier) deliver(ctx context.Context, alert *control.Alert, id, text string) outcome {
+	channel, address := alert.Channel()
+	if channel == control.ChannelWebhook {
+		request, err := signed(ctx, alert, id, []byte(text), n.now())
+		if err != nil {
+			return outcome{err: err}
+		}
+		return n.post(request)
+	}
+	message, err := readable(text)
 	if err != nil {
 		return outcome{err: err}
 	}
+	if channel == control.ChannelMail {
+		return n.mail(ctx, address, id, message)
+	}
+	request, err := toSlack(ctx, address, message)
+	if err != nil {
+		return outcome{err: err}
+	}
+	return n.post(request)
+}
+
+// post sends a request once. What the receiver says beside its status is not kept: it is
+// none of ours, and might be of a network that is not the subscriber's.
+func (n *Notifier) post(request *http.Request) outcome {
 	response, err := n.client.Do(request)
 	if err != nil {
 		return outcome{err: concise(err)}

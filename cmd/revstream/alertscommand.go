@@ -20,7 +20,9 @@ func alertsCommand() *cobra.Command {
 }
 
 const alertsCreateHelp = `Have a URL be told what happens from now on. Notifications are signed as Standard
-Webhooks says; the secret is made and printed, or read with --secret-stdin.
+Webhooks says; the secret is made and printed, or read with --secret-stdin. With
+mailto:ops@example.org people are written to instead (alerts.mail has to be set), and with
+slack+https://hooks.slack.com/services/… a channel of Slack gets them.
 
   --on movements      changes of MRR: --kind new --kind churn, --minimum USD=5000
   --on refunds        refunds: --minimum USD=5000 (minor units; a currency without has none)
@@ -74,7 +76,7 @@ func alertsCreateCommand() *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.StringVar(&wanted.Workspace, "workspace", "", "workspace that it is for (required)")
-	flags.StringVar(&wanted.URL, "url", "", "where notifications are posted to (required)")
+	flags.StringVar(&wanted.URL, "url", "", "where notifications go: https://, mailto: or slack+https:// (required)")
 	flags.StringVar(&wanted.Name, "name", "", "what to call it (default what it is about)")
 	flags.StringVar(&on, "on", "", "movements, refunds, refund_rate, mrr_drop, source_silent or lag (required)")
 	flags.StringArrayVar(&wanted.Rule.Kinds, "kind", nil, "kind of movement: "+strings.Join(control.AlertKinds, ", ")+" (repeatable; default all)")
@@ -119,7 +121,7 @@ func notificationSecret(input io.Reader, fromInput bool) (control.Secret, error)
 
 // madeSecret is the newest secret, unless somebody gave it.
 func madeSecret(alert control.Alert, given bool) string {
-	if given {
+	if given || len(alert.Secrets) == 0 {
 		return ""
 	}
 	return alert.Secrets[0].Reveal()

@@ -64,10 +64,10 @@ type Alert struct {
 	ID        string `json:"id"`
 	Workspace string `json:"workspace"`
 	Name      string `json:"name"`
-	// URL is where notifications are posted to.
+	// URL is where notifications go, and how: see Channel.
 	URL string `json:"url"`
 	// Secrets sign notifications as Standard Webhooks says, each with a signature of its
-	// own: two during a rotation.
+	// own: two during a rotation. Mail and Slack have none.
 	Secrets   []Secret  `json:"secrets"`
 	Rule      AlertRule `json:"rule"`
 	CreatedAt time.Time `json:"created_at"`
@@ -80,7 +80,7 @@ type Alert struct {
 func (a Alert) Active() bool { return a.RevokedAt.IsZero() }
 
 // NewAlert is what an alert is created from. Name may be empty, for what it is about.
-// Without a secret one is made.
+// Without a secret one is made, if there is anything to sign.
 type NewAlert struct {
 	Workspace, Name, URL string
 	Secret               Secret
@@ -172,13 +172,16 @@ func (d *Directory) FindAlert(id string) (Alert, error) {
 // CreateAlert creates an alert. It tells of what happens from now on. Errors:
 // ErrInvalid, ErrUnknown (the workspace), ErrLimit, stream.ErrBusy.
 func (d *Directory) CreateAlert(ctx context.Context, by Actor, n NewAlert) (Alert, error) {
-	if n.Secret == (Secret{}) {
-		n.Secret = NewNotificationSecret()
-	}
 	a := Alert{
 		ID: "al_" + randomHex(), Workspace: n.Workspace, Name: orElse(n.Name, string(n.Rule.On)), URL: n.URL,
-		Secrets: []Secret{n.Secret}, Rule: n.Rule, CreatedAt: d.now(),
+		Rule: n.Rule, CreatedAt: d.now(),
 	}.clone()
+	if n.Secret == (Secret{}) && a.signs() {
+		n.Secret = NewNotificationSecret()
+	}
+	if n.Secret != (Secret{}) {
+		a.Secrets = []Secret{n.Secret}
+	}
 	err := d.change(ctx, by, func() (step, error) {
 		if err := a.validate(); err != nil {
 			return step{}, err
@@ -189,7 +192,7 @@ func (d *Directory) CreateAlert(ctx context.Context, by Actor, n NewAlert) (Aler
 		if active := d.alertsWhere(func(o Alert) bool { return o.Workspace == a.Workspace && o.Active() }); len(active) >= d.cfg.AlertsPerWorkspaceMax {
 			return step{}, fmt.Errorf("%w: %d alerts", ErrLimit, d.cfg.AlertsPerWorkspaceMax)
 		}
-		return a.step("alert.create", map[string]string{"name": a.Name, "on": string(a.Rule.On), "host": hostOf(a.URL)}), nil
+		return a.step("alert.create", map[string]string{"name": a.Name, "on": string(a.Rule.On), "host": a.host()}), nil
 	})
 	if err != nil {
 		return Alert{}, fmt.Errorf("create alert: %w", err)
@@ -204,13 +207,13 @@ func (d *Directory) RotateAlert(ctx context.Context, by Actor, id string, secret
 	if secret == (Secret{}) {
 		secret = NewNotificationSecret()
 	}
-	return d.updateAlert(ctx, by, id, "alert.rotate", func(a *Alert) { a.Secrets = []Secret{secret, a.Secrets[0]} })
+	return d.updateAlert(ctx, by, id, "alert.rotate", func(a *Alert) { a.Secrets = append([]Secret{secret}, a.Secrets[:min(1, len(a.Secrets))]...) })
 }
 
 // DropAlertSecrets leaves an alert with the newest of its secrets. Errors: ErrUnknown,
 // stream.ErrBusy.
 func (d *Directory) DropAlertSecrets(ctx context.Context, by Actor, id string) (Alert, error) {
-	return d.updateAlert(ctx, by, id, "alert.drop_secrets", func(a *Alert) { a.Secrets = a.Secrets[:1] })
+	return d.updateAlert(ctx, by, id, "alert.drop_secrets", func(a *Alert) { a.Secrets = a.Secrets[:min(1, len(a.Secrets))] })
 }
 
 // RevokeAlert ends an alert for good and forgets its secrets. The reason may be empty.

@@ -125,6 +125,13 @@ func TestAlertValidation(t *testing.T) {
 		"plain http":        func(n *NewAlert) { n.URL = "http://example.org/" },
 		"another scheme":    func(n *NewAlert) { n.URL = "file:///etc/passwd" },
 		"a user":            func(n *NewAlert) { n.URL = "https://user:password@example.org/" },
+		"mail to nobody":    func(n *NewAlert) { n.URL = "mailto:" },
+		"mail to a name":    func(n *NewAlert) { n.URL = "mailto:Ops <ops@example.org>" },
+		"mail to two":       func(n *NewAlert) { n.URL = "mailto:a@example.org,b@example.org" },
+		"mail with a copy":  func(n *NewAlert) { n.URL = "mailto:a@example.org?cc=b@example.org" },
+		"signed mail":       func(n *NewAlert) { n.URL, n.Secret = "mailto:a@example.org", NewNotificationSecret() },
+		"plain slack":       func(n *NewAlert) { n.URL = "slack+http://hooks.example.org/" },
+		"slack of slack":    func(n *NewAlert) { n.URL = "slack+slack+https://hooks.example.org/" },
 		"too long":          func(n *NewAlert) { n.URL = "https://example.org/" + strings.Repeat("x", 2048) },
 		"short secret":      func(n *NewAlert) { n.Secret = NewSecret("whsec_c2hvcnQ=") },
 		"secret of another": func(n *NewAlert) { n.Secret = NewSecret("sk_test") },
@@ -164,6 +171,32 @@ func TestAlertValidation(t *testing.T) {
 	} {
 		if _, err := d.OrderAlert(within(t), tester, order); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// How a receiver is told follows from its URL; people need no secret, and cannot be given one.
+func TestAlertChannels(t *testing.T) {
+	d, _ := node(t, kafka(t))
+	workspace(t, d, "acme")
+	for url, want := range map[string]Alert{
+		"https://example.org/hook":        {Name: "webhook", URL: "https://example.org/hook"},
+		"mailto:ops@example.org":          {Name: "mail", URL: "ops@example.org"},
+		"slack+https://example.org/T/B/X": {Name: "slack", URL: "https://example.org/T/B/X"},
+	} {
+		made, err := d.CreateAlert(within(t), tester, NewAlert{Workspace: "acme", URL: url, Rule: AlertRule{On: AlertRefunds}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		channel, address := made.Channel()
+		if string(channel) != want.Name || address != want.URL || made.host() != "example.org" || (len(made.Secrets) == 1) != made.signs() {
+			t.Errorf("%s: %s %s of %s with %d secrets", url, channel, address, made.host(), len(made.Secrets))
+		}
+		if _, err := d.RotateAlert(within(t), tester, made.ID, Secret{}); made.signs() != (err == nil) || err != nil && !errors.Is(err, ErrInvalid) {
+			t.Errorf("rotating %s: %v", url, err)
+		}
+		if _, err := d.DropAlertSecrets(within(t), tester, made.ID); err != nil {
+			t.Errorf("dropping secrets of %s: %v", url, err)
 		}
 	}
 }

@@ -4,12 +4,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"revstream/ingest/revenue"
 )
@@ -28,7 +25,10 @@ const (
 func errOther(what string) error { return fmt.Errorf("the %s is another", what) }
 
 func (a Alert) validate() error {
-	faults := []error{validateName(a.Name), validateReceiver(a.URL), a.Rule.validate()}
+	faults := []error{validateName(a.Name), a.validateReceiver(), a.Rule.validate()}
+	if len(a.Secrets) > 0 && !a.signs() {
+		faults = append(faults, errors.New("secret: only webhooks are signed"))
+	}
 	for i, secret := range a.Secrets {
 		text, prefixed := strings.CutPrefix(secret.text, "whsec_")
 		key, err := base64.StdEncoding.DecodeString(text)
@@ -40,33 +40,6 @@ func (a Alert) validate() error {
 		}
 	}
 	return invalid(faults...)
-}
-
-// validateReceiver wants TLS, except on the machine itself, where notifications go only
-// if the operator allows it.
-func validateReceiver(text string) error {
-	receiver, err := url.Parse(text)
-	switch {
-	case err != nil || len(text) > urlBytesMax || !utf8.ValidString(text) || receiver.Hostname() == "" || receiver.User != nil || receiver.Fragment != "":
-		return fmt.Errorf("url: https://host/path of at most %d bytes, without user and fragment", urlBytesMax)
-	case receiver.Scheme == "https", receiver.Scheme == "http" && isLoopback(receiver.Hostname()):
-		return nil
-	}
-	return errors.New("url: must begin with https://")
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// hostOf is what of a URL may be shown: paths and parameters are often secret.
-func hostOf(text string) string {
-	receiver, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return receiver.Host
 }
 
 // members says which members a rule may have beside On, and which it must.
