@@ -52,7 +52,7 @@ const (
 
 // churn answers GET /v1/metrics/churn.
 func (s *Server) churn(ctx context.Context, request asked) (answered, error) {
-	query, workspace, err := s.seriesQuestion(request)
+	query, workspace, err := s.seriesQuestion(request, policyChoices...)
 	if err != nil {
 		return answered{}, err
 	}
@@ -60,7 +60,7 @@ func (s *Server) churn(ctx context.Context, request asked) (answered, error) {
 		return answered{}, err
 	}
 	r := s.reading(workspace, query.Filter)
-	r.profile, r.by = profileOf(query.Profile), breakdown{dimension: reasonDimension}
+	r.profile, r.by = query.profile(), breakdown{dimension: reasonDimension}
 	return comparedAnswer(ctx, r, "churn", workspace, &query, r.churnAnswer)
 }
 

@@ -74,7 +74,7 @@ const (
 // cohorts answers GET /v1/metrics/cohorts.
 func (s *Server) cohorts(ctx context.Context, request asked) (answered, error) {
 	query, workspace, err := s.seriesQuestion(request,
-		choice{"basis", []string{cohortsByCalendar, cohortsRelative}}, choice{"measure", []string{cohortsOfMRR, cohortsOfRevenue}})
+		append(policyChoices, choice{"basis", []string{cohortsByCalendar, cohortsRelative}}, choice{"measure", []string{cohortsOfMRR, cohortsOfRevenue}})...)
 	if err != nil {
 		return answered{}, err
 	}
@@ -84,7 +84,7 @@ func (s *Server) cohorts(ctx context.Context, request asked) (answered, error) {
 	}
 	refused := query.refuseBreakdown()
 	if ofRevenue {
-		refused = cmp.Or(refused, query.refuseProfile("revenue"))
+		refused = cmp.Or(refused, query.refuseProfile("revenue"), query.refusePolicy("revenue"))
 	} else {
 		refused = cmp.Or(refused, query.refuseWhatMoves())
 	}
@@ -95,12 +95,12 @@ func (s *Server) cohorts(ctx context.Context, request asked) (answered, error) {
 		return answered{}, badRequest(fmt.Errorf("interval: %w: at most %d", errBucketsMax, retentionBucketsMax))
 	}
 	r := s.reading(workspace, query.Filter)
-	r.profile = profileOf(query.Profile)
 	if ofRevenue {
 		return comparedAnswer(ctx, r, "cohorts", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*RevenueCohortTable, error) {
 			return r.revenueCohorts(ctx, query, basis)
 		})
 	}
+	r.profile = query.profile()
 	return comparedAnswer(ctx, r, "cohorts", workspace, &query, func(ctx context.Context, query *SeriesQuery) (*CohortTable, error) {
 		return r.cohortTable(ctx, query, basis)
 	})

@@ -42,7 +42,7 @@ type committedRow struct {
 
 // committed answers GET /v1/metrics/committed.
 func (s *Server) committed(ctx context.Context, request asked) (answered, error) {
-	query, workspace, err := s.seriesQuestion(request)
+	query, workspace, err := s.seriesQuestion(request, policyChoices...)
 	if err != nil {
 		return answered{}, err
 	}
@@ -50,7 +50,7 @@ func (s *Server) committed(ctx context.Context, request asked) (answered, error)
 		return answered{}, err
 	}
 	r := s.reading(workspace, query.Filter)
-	r.profile = profileOf(query.Profile)
+	r.profile = query.profile()
 	return comparedAnswer(ctx, r, "committed", workspace, &query, r.committedAnswer)
 }
 

@@ -57,6 +57,9 @@ func comparedAnswer[T any, P comparableSeries[T]](ctx context.Context, r *readin
 	if err != nil {
 		return r.answered(nil, complete), err
 	}
+	if err := r.restate(ctx, complete); err != nil {
+		return r.answered(nil, complete), err
+	}
 	headed := func(query *SeriesQuery) (*T, error) {
 		body, err := answer(ctx, query)
 		if err == nil {

@@ -44,6 +44,10 @@ type Config struct {
 	// RateTablesMax bounds the tables of exchange rates that are kept, of some currencies
 	// and days each: some hundred kilobytes for ten years of one currency.
 	RateTablesMax int `koanf:"rate_tables_max"`
+	// RestatedGroupsMax bounds the customers that an answer judges one by one, because they
+	// were past due, or asked to end, and it is by another policy than the house's. Ten
+	// thousand take about a second, and a hundred megabytes.
+	RestatedGroupsMax int `koanf:"restated_groups_max"`
 	// ExportsInFlightMax bounds the exports that are read at one time, beside the
 	// requests; each holds a page of ExportPageRows rows.
 	ExportsInFlightMax int `koanf:"exports_in_flight_max"`
@@ -90,6 +94,8 @@ func DefaultConfig() Config {
 		HorizonAgeMax: 100 * time.Millisecond,
 		RateTablesMax: 32,
 
+		RestatedGroupsMax: 50_000,
+
 		ExportsInFlightMax: 4,
 		ExportPageRows:     20_000,
 		ExportWriteTimeout: time.Minute,
@@ -127,6 +133,7 @@ func (c Config) Validate() error {
 	positive("locate_rows_max", c.LocateRowsMax)
 	positive("horizon_age_max", int64(c.HorizonAgeMax))
 	positive("rate_tables_max", int64(c.RateTablesMax))
+	positive("restated_groups_max", int64(c.RestatedGroupsMax))
 	positive("exports_in_flight_max", int64(c.ExportsInFlightMax))
 	positive("export_page_rows", int64(c.ExportPageRows))
 	positive("export_write_timeout", int64(c.ExportWriteTimeout))

@@ -123,9 +123,14 @@ func TestCookbook(t *testing.T) {
 		if e := &events[i]; e.Kind == revenue.KindCharge {
 			e.Customer, e.Tax, e.Fee = fmt.Sprint("cus_", i%20), e.Amount/5, e.Amount/50
 		}
+		if e := &events[i]; e.Kind == revenue.KindSubscription && random.IntN(4) == 0 {
+			e.Status = revenue.StatusPastDue
+		}
 	}
 	f, engine := newKitchen(t)
 	f.write(events...)
+	f.say(events...)
+	f.complete(testNow)
 	strangers := randomEvents(random, 50)
 	for i := range strangers {
 		strangers[i].Workspace = "ws_2"

@@ -36,12 +36,17 @@ func TestExamples(t *testing.T) {
 			example := readExample(t, string(text))
 			f := newFixture(t)
 			f.write(example.events...)
+			f.say(example.events...)
+			f.complete(testNow)
 			example.ask(f)
 			// The same comes of it said twice, in any order, in several batches, after something
 			// else was said that was wrong, and beside what was never true and taken back.
 			random := rand.New(rand.NewPCG(uint64(len(text)), 1))
 			f = newFixture(t)
-			f.writeInBatches(random, mistaken(random, example.events))
+			told := mistaken(random, example.events)
+			f.writeInBatches(random, told)
+			f.say(told...)
+			f.complete(testNow)
 			example.ask(f)
 		})
 	}
@@ -347,6 +352,11 @@ func TestEveryMetricAndProfileHasAnExample(t *testing.T) {
 	for _, profile := range profileNames {
 		if !parameters["profile="+profile] {
 			t.Errorf("the profile %s has no example", profile)
+		}
+	}
+	for _, policy := range []string{"pastDueDays=0", "pastDueDays=7", "pastDueDays=30", "pastDueDays=90", "pastDueDays=never", "churnTiming=end", "churnTiming=request"} {
+		if !parameters[policy] {
+			t.Errorf("%s has no example", policy)
 		}
 	}
 	for _, interval := range intervals {

@@ -147,8 +147,11 @@ func (s *Server) explain(ctx context.Context, request asked) (answered, error) {
 		return answered{}, badRequest(err)
 	}
 	r := s.reading(workspace, query.Filter)
-	r.profile, r.by = profileOf(query.Profile), query.by
+	r.profile, r.by = query.profile(), query.by
 	complete, err := r.completeThrough(ctx)
+	if err == nil {
+		err = r.restate(ctx, complete)
+	}
 	if err != nil {
 		return r.answered(nil, complete), err
 	}

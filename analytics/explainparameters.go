@@ -23,6 +23,7 @@ type ExplainQuery struct {
 	Limit int
 	// Profile is whose definitions figures of MRR follow.
 	Profile string
+	policy  policy
 
 	// figure is what Figure is there, in the cell that is meant.
 	figure figure
@@ -38,7 +39,7 @@ type ExplainQuery struct {
 var explainParameters = []string{"workspaceSlug", "figure", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
 	"attributionType", "metadata", "asOf", "mode", "changedSince",
-	"breakdown", "part", "refundBasis", "cohort", "period", "measure", "basis", "interval", "profile", "limit", "cursor"}
+	"breakdown", "part", "refundBasis", "cohort", "period", "measure", "basis", "interval", "profile", "pastDueDays", "churnTiming", "limit", "cursor"}
 
 const (
 	explainLimitDefault = 50
@@ -60,7 +61,7 @@ func ParseExplainQuery(raw string, now time.Time, zone *time.Location, figures m
 	query := ExplainQuery{WorkspaceSlug: p.slug(), Limit: p.number("limit", explainLimitDefault, explainLimitMax)}
 	zone = p.zone(zone)
 	query.Filter = p.filter(now, zone)
-	query.Profile = p.choice("profile", profileNames, ProfileHouse)
+	query.Profile, query.policy = p.choice("profile", profileNames, ProfileHouse), p.policy()
 	query.named(&p, figures)
 	query.breakdownCell(&p)
 	query.refunds(&p)
@@ -101,6 +102,9 @@ func (q *ExplainQuery) named(p *parser, figures map[string]figure) {
 	if known && q.Profile != ProfileHouse && (ofRevenue || !followsProfiles(name, figures)) {
 		p.fail("profile", "no profile defines %s otherwise", name)
 	}
+	if known && q.policy != (policy{}) && (ofRevenue || !followsProfiles(name, figures)) {
+		p.fail("pastDueDays, churnTiming", "they say nothing of %s", name)
+	}
 	// Who pays for a plan, say, is no sum of movements.
 	if name == "customers" && (q.placed() || len(p.values["breakdown"]) > 0) {
 		figure = countsOf(movementKinds...).within(cellPaying)
@@ -108,6 +112,9 @@ func (q *ExplainQuery) named(p *parser, figures map[string]figure) {
 	}
 	q.Figure, q.figure = name, figure
 }
+
+// profile is whose definitions the figure follows.
+func (q *ExplainQuery) profile() profile { return profileOf(q.Profile).judging(q.policy) }
 
 func (q *ExplainQuery) period(p *parser, now time.Time, zone *time.Location) {
 	since, hasSince := p.instant("since", zone, false)
@@ -141,7 +148,7 @@ func (q *ExplainQuery) knownAfter() time.Time {
 func (q *ExplainQuery) head() *Explanation {
 	body := &Explanation{
 		Figure: q.Figure, WorkspaceSlug: q.WorkspaceSlug, Unit: q.figure.unit, DerivedFrom: q.figure.from,
-		Until: exactInstant(q.Period.Until), DefinitionVersion: profileOf(q.Profile).version(),
+		Until: exactInstant(q.Period.Until), DefinitionVersion: q.profile().version(),
 		Totals: []ExplainedTotal{}, Rows: []ExplainedRow{},
 	}
 	if !q.figure.balance {

@@ -27,6 +27,8 @@ type SeriesQuery struct {
 	Compare Comparison
 	// Profile is whose definitions the answer follows.
 	Profile string
+	// policy is what the question says itself of when subscriptions cease to count.
+	policy policy
 	// RefundBasis is when refunds count, in answers about money.
 	RefundBasis string
 	// IncludeReactivation makes reactivation count in the quick ratio of MRR.
@@ -79,6 +81,14 @@ func (q *SeriesQuery) refuseProfile(about string) error {
 	return nil
 }
 
+// refusePolicy refuses what is said of subscriptions in an answer about something else.
+func (q *SeriesQuery) refusePolicy(about string) error {
+	if q.policy != (policy{}) {
+		return badRequest(fmt.Errorf("pastDueDays, churnTiming: they say nothing of %s; leave them out", about))
+	}
+	return nil
+}
+
 // placed reports whether the filter is by what a customer may pass from and to.
 func (f Filter) placed() bool {
 	return f.Plan != "" || f.Product != "" || f.Customer != "" || f.Country != ""
@@ -95,7 +105,11 @@ const (
 	topMax     = 500
 )
 
-// choice is a parameter that only some series have, and what it may be.
+// profile is whose definitions of what subscriptions are worth the answer follows.
+func (q *SeriesQuery) profile() profile { return profileOf(q.Profile).judging(q.policy) }
+
+// choice is a parameter that only some series have, and what it may be. Of policies, which
+// are read by themselves, that is not said here.
 type choice struct {
 	name string
 	of   []string
@@ -113,7 +127,9 @@ func ParseSeriesQuery(raw string, now time.Time, zone *time.Location, config Con
 	p, known, chosen := parser{values: values}, slices.Clone(seriesParameters), map[string]string{}
 	for _, c := range choices {
 		known = append(known, c.name)
-		chosen[c.name] = p.choice(c.name, c.of, "")
+		if c.of != nil {
+			chosen[c.name] = p.choice(c.name, c.of, "")
+		}
 	}
 	p.only(known)
 	return p.seriesQuery(chosen, now, zone, config)
@@ -130,7 +146,7 @@ func (p *parser) seriesQuery(chosen map[string]string, now time.Time, zone *time
 	query.Filter = p.filter(now, query.Zone)
 	query.Breakdown, query.Top = p.breakdown("breakdown"), p.number("top", topDefault, topMax)
 	query.Compare = Comparison(p.choice("compare", texts(comparisons), ""))
-	query.Profile = p.choice("profile", profileNames, ProfileHouse)
+	query.Profile, query.policy = p.choice("profile", profileNames, ProfileHouse), p.policy()
 	since, hasSince := p.instant("since", query.Zone, false)
 	until, hasUntil := p.instant("until", query.Zone, true)
 	if !hasUntil {

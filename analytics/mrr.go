@@ -122,7 +122,7 @@ type ExactMRR struct {
 
 // mrrSeries answers GET /v1/metrics/mrr.
 func (s *Server) mrrSeries(ctx context.Context, request asked) (answered, error) {
-	query, workspace, err := s.seriesQuestion(request, choice{"includeReactivation", []string{"true", "false"}})
+	query, workspace, err := s.seriesQuestion(request, append(policyChoices, choice{"includeReactivation", []string{"true", "false"}})...)
 	if err != nil {
 		return answered{}, err
 	}
@@ -131,10 +131,13 @@ func (s *Server) mrrSeries(ctx context.Context, request asked) (answered, error)
 		return answered{}, err
 	}
 	r := s.reading(workspace, query.Filter)
-	r.profile = profileOf(query.Profile)
+	r.profile = query.profile()
 	complete, err := r.completeThrough(ctx)
 	if err != nil {
 		return answered{}, err
+	}
+	if err := r.restate(ctx, complete); err != nil {
+		return r.answered(nil, complete), err
 	}
 	body, err := r.mrrAnswer(ctx, &query)
 	if err != nil {

@@ -78,12 +78,13 @@ func TestOpenAPIHasTheParameters(t *testing.T) {
 	for _, parameter := range document.Paths.Find(PathMetricsMRR).Get.Parameters {
 		series = append(series, parameter.Value.Name)
 	}
-	if !slices.Equal(series, append(slices.Clone(seriesParameters), "includeReactivation")) {
+	if !slices.Equal(series, slices.Concat(seriesParameters, policyParameters, []string{"includeReactivation"})) {
 		t.Errorf("parameters of series: %v", series)
 	}
-	for path, known := range map[string][]string{PathCohorts: append(slices.Clone(seriesParameters), "basis", "measure"), PathTables: tableParameters,
-		PathRetention: seriesParameters, PathMetricsRevenue: append(slices.Clone(seriesParameters), "refundBasis"),
-		PathExport: exportParameters, PathStream: append(slices.Clone(streamParameters), HeaderLastEventID)} {
+	for path, known := range map[string][]string{PathCohorts: slices.Concat(seriesParameters, policyParameters, []string{"basis", "measure"}), PathTables: tableParameters,
+		PathRetention: slices.Concat(seriesParameters, policyParameters), PathTrials: append(slices.Clone(seriesParameters), "basis"),
+		PathMetricsRevenue: append(slices.Clone(seriesParameters), "refundBasis"),
+		PathExport:         exportParameters, PathStream: append(slices.Clone(streamParameters), HeaderLastEventID)} {
 		var names []string
 		for _, parameter := range document.Paths.Find(path).Get.Parameters {
 			names = append(names, parameter.Value.Name)
@@ -141,7 +142,12 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 		"/v1/export?workspaceSlug=acme&after=moon", "/v1/stream?workspaceSlug=acme&lastEventId=moon", "/v1/tables?" + range2026 + "&by=plan&limit=1", "/v1/tables?" + range2026 + "&by=campaign&asOf=2026-03-01", "/v1/tables?workspaceSlug=acme",
 		"/v1/alerts/notifications?workspaceSlug=acme", "/v1/alerts/notifications?workspaceSlug=acme&limit=1", "/v1/alerts/notifications?workspaceSlug=acme&state=x",
 		"/v1/explain?workspaceSlug=acme&figure=refundRate", "/v1/explain?workspaceSlug=acme&figure=luck",
+		"/v1/metrics/churn?" + range2026 + "&interval=month&pastDueDays=7", "/v1/tables?by=plan&" + range2026 + "&pastDueDays=never&churnTiming=request",
 	} {
+		if strings.Contains(target, "profile=") {
+			f.complete(testNow)
+		}
+
 		request := httptest.NewRequest(http.MethodGet, target, nil)
 		request.Header.Set("X-Api-Key", readKey)
 		if strings.Contains(target, "globex") {

@@ -88,8 +88,11 @@ func ParseQuery(raw string, now time.Time, config Config) (Query, error) {
 		SortBy:        Sort(p.choice("sortBy", texts(sorts), string(SortOccurredAt))),
 		Descending:    p.choice("sortOrder", []string{"asc", "desc"}, "desc") == "desc",
 	}
-	if len(p.values["profile"]) > 0 {
-		p.fail("profile", "the figures here are defined by the contract; those of /v1/metrics and /v1/tables follow profiles")
+	for _, name := range append([]string{"profile"}, policyParameters...) {
+		if len(p.values[name]) == 0 {
+			continue
+		}
+		p.fail(name, "the figures here are defined by the contract; those of /v1/metrics and /v1/tables follow profiles")
 	}
 	query.Period = p.period(query.present(now), config)
 	query.Previous = p.previous(config)

@@ -23,6 +23,12 @@ type profile struct {
 	trials string
 	// refunds is when refunds count; empty if nothing is known of it.
 	refunds string
+	// policy is when subscriptions that are past due or cancelled cease to count. What it
+	// does not say is as in the house. judged is the one that an answer follows; empty in
+	// those that subscriptions are of no concern to.
+	policy, judged policy
+	// said names what the question has said itself of the policy, beside the profile.
+	said string
 	// lifetimeOver is over how many buckets before it a bucket's lifetime value takes the
 	// mean of the churn rates; 0 is over the bucket itself.
 	lifetimeOver int
@@ -39,11 +45,14 @@ var profiles = map[string]profile{
 	ProfileHouse: {},
 	// Of whoever was there or is new, who left: customers who came and left count twice, and
 	// who came back is not new.
-	"stripe": {trials: trialsByEnded, retention: func(figures *RetentionFigures, moved *MRRBucket) {
+	// What is past due counts until Stripe calls it unpaid, and what is to end at the end of
+	// its term is gone when that was asked for.
+	"stripe": {trials: trialsByEnded, policy: policy{pastDueNever, churnAtRequest}, retention: func(figures *RetentionFigures, moved *MRRBucket) {
 		figures.CustomerChurnRate = ratio(moved.LostCustomers, figures.OpeningCustomers+moved.NewCustomers)
 	}},
-	// Net and gross retention by what moved, whoever it was of.
-	"chartmogul": {trials: trialsByCohort, lifetimeOver: 6, retention: func(figures *RetentionFigures, moved *MRRBucket) {
+	// Net and gross retention by what moved, whoever it was of. What is past due counts until
+	// it is cancelled.
+	"chartmogul": {policy: policy{pastDueDays: pastDueNever}, trials: trialsByCohort, lifetimeOver: 6, retention: func(figures *RetentionFigures, moved *MRRBucket) {
 		lost := moved.ContractionCents + moved.ChurnCents
 		figures.GrossRevenueRetention = ratio(figures.OpeningMRRCents-lost, figures.OpeningMRRCents)
 		figures.NetRevenueRetention = ratio(figures.OpeningMRRCents+moved.ExpansionCents-lost, figures.OpeningMRRCents)
@@ -54,9 +63,11 @@ var profiles = map[string]profile{
 		retention: func(figures *RetentionFigures, moved *MRRBucket) {
 			figures.CustomerChurnRate = ratio(moved.LostCustomers-moved.ReactivatedCustomers, figures.OpeningCustomers)
 		}},
-	// Customers who come and leave within a bucket count as neither, as in the house.
-	"profitwell":    {},
-	"recurly":       {day: ofMonth(30, 1, daysPerYear)},
+	// Customers who come and leave within a bucket count as neither, as in the house. Who is
+	// past due is active for as long as the provider tries again.
+	"profitwell": {policy: policy{pastDueDays: pastDueNever}},
+	// As long as the dunning of an invoice lasts.
+	"recurly":       {policy: policy{pastDueDays: pastDueNever}, day: ofMonth(30, 1, daysPerYear)},
 	"average_month": {week: ofMonth(4345, 1000, weeksPerYear), day: ofMonth(30437, 1000, daysPerYear)},
 	"thirty_day":    {week: ofMonth(30, 7, weeksPerYear), day: ofMonth(30, 1, daysPerYear)},
 }
@@ -71,15 +82,26 @@ func profileOf(name string) profile {
 }
 
 // profilesVersion changes when a figure of the same ledger would by some profile.
-const profilesVersion = "2"
+const profilesVersion = "3"
 
 // version names the definitions that an answer follows, such as house-1+stripe-2.
 func (p profile) version() string {
 	if p.name == "" || p.name == ProfileHouse {
-		return DefinitionVersion
+		return DefinitionVersion + p.said
 	}
-	return DefinitionVersion + "+" + p.name + "-" + profilesVersion
+	return DefinitionVersion + "+" + p.name + "-" + profilesVersion + p.said
 }
+
+// judging is the profile in an answer about what subscriptions are worth, which the question
+// may have said a policy of its own for.
+func (p profile) judging(own policy) profile {
+	usual := p.policy.or(housePolicy)
+	p.said, p.judged = own.beyond(usual), own.or(usual)
+	return p
+}
+
+// restates reports whether subscriptions cease to count at other moments than in the house.
+func (p profile) restates() bool { return p.judged != policy{} && p.judged != housePolicy }
 
 // weighs reports whether some billing intervals are worth something else.
 func (p profile) weighs() bool { return p.week != nil || p.day != nil }

@@ -149,6 +149,7 @@ func checkWeighedCohorts(t *testing.T, cohorts CohortTable, entries []revenue.En
 // A profile is followed or refused, never ignored.
 func TestProfilesAreFollowedOrRefused(t *testing.T) {
 	f := newFixture(t)
+	f.complete(testNow)
 	for _, test := range []struct {
 		path, parameters string
 		status           int
@@ -168,9 +169,47 @@ func TestProfilesAreFollowedOrRefused(t *testing.T) {
 		{PathExplain, "profile=stripe&figure=refundCents", http.StatusBadRequest}, {PathExplain, "profile=stripe&figure=refundRate", http.StatusBadRequest},
 		{PathExport, "profile=stripe", http.StatusBadRequest}, {PathStream, "profile=stripe", http.StatusBadRequest},
 		{PathMetricsMRR, "profile=nobody", http.StatusBadRequest},
+
+		{PathMetricsMRR, "pastDueDays=0", http.StatusOK}, {PathChurn, "pastDueDays=90", http.StatusOK},
+		{PathRetention, "churnTiming=request", http.StatusOK}, {PathCommitted, "churnTiming=end&pastDueDays=never", http.StatusOK},
+		{PathCohorts, "pastDueDays=7&interval=month", http.StatusOK}, {PathTables, "pastDueDays=7&by=plan", http.StatusOK},
+		{PathExplain, "pastDueDays=7&figure=quickRatio", http.StatusOK},
+		{PathMetricsMRR, "pastDueDays=91", http.StatusBadRequest}, {PathMetricsMRR, "pastDueDays=-1", http.StatusBadRequest},
+		{PathMetricsMRR, "pastDueDays=07", http.StatusBadRequest}, {PathMetricsMRR, "pastDueDays=always", http.StatusBadRequest},
+		{PathMetricsMRR, "churnTiming=soon", http.StatusBadRequest}, {PathMetricsMRR, "pastDueDays=", http.StatusBadRequest},
+		{PathRevenue, "pastDueDays=7", http.StatusBadRequest}, {PathRevenue, "churnTiming=request", http.StatusBadRequest},
+		{PathMetricsRevenue, "pastDueDays=7", http.StatusBadRequest}, {PathMetricsRefunds, "churnTiming=request", http.StatusBadRequest},
+		{PathTrials, "pastDueDays=7", http.StatusBadRequest}, {PathCohorts, "pastDueDays=7&interval=month&measure=revenue", http.StatusBadRequest},
+		{PathTables, "pastDueDays=7&by=campaign", http.StatusBadRequest}, {PathExplain, "pastDueDays=7&figure=refundCents", http.StatusBadRequest},
+		{PathExport, "pastDueDays=7", http.StatusBadRequest}, {PathStream, "churnTiming=request", http.StatusBadRequest},
 	} {
 		if response := f.ask(test.path, "workspaceSlug=acme&"+test.parameters); response.StatusCode != test.status {
 			t.Errorf("%s?%s: %d, want %d", test.path, test.parameters, response.StatusCode, test.status)
+		}
+	}
+}
+
+// An answer's version names the profile and what the question said itself, where that is not
+// the profile's anyway.
+func TestDefinitionsNameThePolicy(t *testing.T) {
+	f := newFixture(t)
+	f.complete(testNow)
+	stripe := DefinitionVersion + "+stripe-" + profilesVersion
+	for parameters, want := range map[string]string{
+		"": DefinitionVersion, "&pastDueDays=30&churnTiming=end": DefinitionVersion,
+		"&pastDueDays=7": DefinitionVersion + "+pastDueDays-7", "&churnTiming=request": DefinitionVersion + "+churnTiming-request",
+		"&profile=stripe": stripe, "&profile=stripe&pastDueDays=never": stripe,
+		"&profile=stripe&pastDueDays=30&churnTiming=end": stripe + "+pastDueDays-30+churnTiming-end",
+	} {
+		asked := "workspaceSlug=acme" + parameters
+		if got := get[MRRSeries](f, PathMetricsMRR, asked).DefinitionVersion; got != want {
+			t.Errorf("%s: %s, want %s", parameters, got, want)
+		}
+		if got := get[Explanation](f, PathExplain, asked+"&figure=mrrCents").DefinitionVersion; got != want {
+			t.Errorf("%s: explained by %s, want %s", parameters, got, want)
+		}
+		if got := get[Table](f, PathTables, asked+"&by=plan").DefinitionVersion; got != want {
+			t.Errorf("%s: a table by %s, want %s", parameters, got, want)
 		}
 	}
 }

@@ -21,8 +21,8 @@ var sqlFiles embed.FS
 // questions are the texts of the SQL files. They hold no values: those are bound.
 // What cannot be bound is chosen from fixed lists when they are loaded.
 type questions struct {
-	horizon, rates, retention string
-	committed, trials         string
+	horizon, rates, retention, restated string
+	committed, trials                   string
 	// cohorts are by calendar or, relative, by each customer's own time.
 	cohorts, revenueCohorts map[bool]string
 	// originalRefunds are by what they are broken down by.
@@ -124,7 +124,7 @@ func loadQuestions() (*questions, error) {
 	}
 	q := &questions{
 		horizon: complete("horizon", nil), rates: complete("rates", nil),
-		retention: complete("retention", parts{}),
+		retention: complete("retention", parts{}), restated: complete("restated", nil),
 		committed: complete("committed", nil), trials: complete("trials", nil),
 		originalRefunds: map[string]string{"": complete("original_refunds", parts{})},
 		revenueCohorts: map[bool]string{
@@ -202,7 +202,11 @@ type reading struct {
 	Filter
 	by      breakdown
 	profile profile
-	into    string // the currency of the answer
+	// restated is what the profile's policy says otherwise of the entries, once that was
+	// worked out.
+	restated          *restatement
+	restatedGroupsMax int
+	into              string // the currency of the answer
 	// ratesVersion is the horizon's, once it was read: rates are not kept without it.
 	ratesVersion string
 	rowsRead     atomic.Uint64
@@ -210,7 +214,7 @@ type reading struct {
 
 // whole reports that the rollups cannot answer, so that the entries have to.
 func (r *reading) whole() bool {
-	return !r.inRollups() || r.profile.weighs() || r.by.dimension != "" && !dimensions[r.by.dimension].rollups
+	return !r.inRollups() || r.profile.weighs() || r.profile.restates() || r.by.dimension != "" && !dimensions[r.by.dimension].rollups
 }
 
 // parts are where to read a divided range from.
@@ -231,13 +235,27 @@ func (r *reading) answered(body any, complete time.Time) answered {
 
 // ask puts one question. Its values are those of the reading and the given ones.
 func ask[T any](ctx context.Context, r *reading, what, sql string, values ...clickhouse.Named) ([]T, error) {
+	var rows []T
+	_, err := each(ctx, r, what, sql, func(row *T) error {
+		rows = append(rows, *row)
+		return nil
+	}, values...)
+	return rows, err
+}
+
+// each is ask for what should not be held in memory: fn is called with each row.
+func each[T any](ctx context.Context, r *reading, what, sql string, fn func(*T) error, values ...clickhouse.Named) (clickhouse.Stats, error) {
 	values = append(slices.Clip(values), r.mode())
-	rows, stats, err := clickhouse.Select[T](ctx, r.store, given(sql, values), values...)
+	if r.restated != nil && r.restated.rows.Len() > 0 && strings.Contains(sql, "FROM restated") {
+		values = append(values, clickhouse.Named{Name: "restated", Value: true})
+		ctx = r.restated.rows.Beside(ctx)
+	}
+	stats, err := clickhouse.Each(ctx, r.store, given(sql, values), fn, values...)
 	r.rowsRead.Add(stats.RowsRead)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", what, err)
+		return stats, fmt.Errorf("reading %s: %w", what, err)
 	}
-	return rows, nil
+	return stats, nil
 }
 
 // mode is whether a question is about money or about tests.
@@ -305,7 +323,7 @@ var always = time.Date(2261, 1, 1, 0, 0, 0, 0, time.UTC)
 // chosen are the values of the filters that only the entries have.
 func (r *reading) chosen() []clickhouse.Named {
 	return []clickhouse.Named{
-		{Name: "as_of", Value: r.knownUntil()}, {Name: "plan", Value: r.Plan}, {Name: "product", Value: r.Product},
+		{Name: "as_of", Value: r.entriesUntil()}, {Name: "plan", Value: r.Plan}, {Name: "product", Value: r.Product},
 		{Name: "customer", Value: r.Customer}, {Name: "country", Value: r.Country},
 		{Name: "message", Value: r.Message}, {Name: "offer", Value: r.Offer}, {Name: "campaign", Value: r.Campaign},
 		{Name: "source", Value: r.Source}, {Name: "visitor", Value: r.Visitor},
@@ -329,6 +347,14 @@ func (r *reading) knownUntil() time.Time {
 		return always
 	}
 	return r.AsOf
+}
+
+// entriesUntil is the last moment at which entries that are read may have become known.
+func (r *reading) entriesUntil() time.Time {
+	if r.restated != nil {
+		return r.restated.known
+	}
+	return r.knownUntil()
 }
 
 // bind are the values that describe a divided range.

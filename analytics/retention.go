@@ -77,7 +77,7 @@ const retentionBucketsMax = 130
 
 // retentionSeries answers GET /v1/metrics/retention.
 func (s *Server) retentionSeries(ctx context.Context, request asked) (answered, error) {
-	query, workspace, err := s.seriesQuestion(request)
+	query, workspace, err := s.seriesQuestion(request, policyChoices...)
 	if err != nil {
 		return answered{}, err
 	}
@@ -88,7 +88,7 @@ func (s *Server) retentionSeries(ctx context.Context, request asked) (answered, 
 		return answered{}, badRequest(fmt.Errorf("interval: %w: at most %d", errBucketsMax, retentionBucketsMax))
 	}
 	r := s.reading(workspace, query.Filter)
-	r.profile = profileOf(query.Profile)
+	r.profile = query.profile()
 	return comparedAnswer(ctx, r, "retention", workspace, &query, r.retentionAnswer)
 }
 

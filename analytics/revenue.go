@@ -49,7 +49,7 @@ func (s *Server) revenue(ctx context.Context, request asked) (answered, error) {
 // reading starts a request's access to the store.
 func (s *Server) reading(workspace control.Workspace, filter Filter) *reading {
 	return &reading{store: s.store, questions: s.questions, horizons: s.horizons, rates: s.rates,
-		workspace: workspace.ID, Filter: filter, into: workspace.Currency}
+		workspace: workspace.ID, Filter: filter, into: workspace.Currency, restatedGroupsMax: s.config.RestatedGroupsMax}
 }
 
 // figures is what was read for the summary of one period.

@@ -333,7 +333,7 @@ func (q *SeriesQuery) head(metric string, workspace control.Workspace, complete 
 	head := SeriesHead{
 		Metric: metric, WorkspaceSlug: workspace.Slug, Interval: string(q.Interval), TimeZone: q.Zone.String(),
 		Since: q.instant(q.Edges[0]), Until: q.instant(q.Edges[len(q.Edges)-1]),
-		Currency: workspace.Currency, DefinitionVersion: profileOf(q.Profile).version(),
+		Currency: workspace.Currency, DefinitionVersion: q.profile().version(),
 	}
 	if q.Breakdown.dimension != "" {
 		head.Breakdown = q.Breakdown.String()

@@ -72,12 +72,12 @@ func randomQuestions(random *rand.Rand) map[string]string {
 	series := within + pick("&interval=day", "&interval=month", "&customer=x7", "&currency=USD")
 	return map[string]string{
 		PathRevenue: within + "&pageSize=20&page=" + pick("1", "2", "3") + "&sortBy=" + pick("amountCents", "occurredAt"),
-		PathExplain: within + "&figure=" + pick("mrrCents", "refundCents", "refundCents&refundBasis=original", "closingMrrCents",
+		PathExplain: within + "&figure=" + pick("mrrCents", "refundCents", "refundCents&refundBasis=original", "closingMrrCents", "mrrCents&pastDueDays=0", "retainedMrrCents&profile=stripe",
 			"netRevenueCents&changedSince=2026-02-01&interval=year&measure=revenue&cohort=unassigned"),
-		PathMetricsMRR: series, PathMetricsRefunds: series + pick("", "&refundBasis=original"), PathMetricsRevenue: series,
+		PathMetricsMRR: series + pick("", "&pastDueDays=7&churnTiming=request"), PathMetricsRefunds: series + pick("", "&refundBasis=original"), PathMetricsRevenue: series,
 		PathRetention: "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31",
-		PathCohorts:   "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31&basis=" + pick("calendar", "relative") + pick("", "&measure=revenue"),
-		PathTrials:    series, PathChurn: series, PathCommitted: series, PathTables: within + "&by=" + pick("currency", "customer", "kind"),
+		PathCohorts:   "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31&basis=" + pick("calendar", "relative") + pick("", "&measure=revenue", "&profile=stripe"),
+		PathTrials:    series, PathChurn: series, PathCommitted: series, PathTables: within + "&by=" + pick("currency", "customer", "kind", "plan&pastDueDays=0"),
 	}
 }
 
@@ -85,9 +85,10 @@ func randomQuestions(random *rand.Rand) map[string]string {
 // of them there is no answer at all, and it is said which is missing.
 func TestShardsAnswerAsOne(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 3))
-	events := randomEvents(random, 300)
+	events := append(randomEvents(random, 250), troubled(random, 50)...)
 	whole := newFixture(t)
 	whole.write(events...)
+	whole.say(events...)
 	engines := enginetest.StartShards(t, 2)
 	sharded, shards := newShardedFixture(t, engines)
 	parts := make([][]revenue.Event, len(shards))
@@ -98,6 +99,7 @@ func TestShardsAnswerAsOne(t *testing.T) {
 	}
 	for i, shard := range shards {
 		shard.write(parts[i]...)
+		shard.say(parts[i]...)
 	}
 	for _, f := range append(shards, whole) {
 		var progress []clickhouse.Progress

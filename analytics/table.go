@@ -65,7 +65,7 @@ var tableSortNames = []string{"mrr", "gross", "net", "refunds", "count"}
 
 var tableParameters = []string{"workspaceSlug", "by", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
-	"attributionType", "metadata", "asOf", "mode", "profile", "sort", "limit", "cursor"}
+	"attributionType", "metadata", "asOf", "mode", "profile", "pastDueDays", "churnTiming", "sort", "limit", "cursor"}
 
 // tableQuery is the question of /v1/tables.
 type tableQuery struct {
@@ -77,6 +77,7 @@ type tableQuery struct {
 	after  *tableCursor
 	// profile is whose definitions MRR follows.
 	profile string
+	policy  policy
 }
 
 const tableLimitDefault = 50
@@ -100,6 +101,9 @@ func parseTableQuery(raw string, now time.Time, zone *time.Location, config Conf
 	}
 	if query.profile = p.choice("profile", profileNames, ProfileHouse); query.profile != ProfileHouse && !query.withMRR() {
 		p.fail("profile", "profiles define MRR, which the table has not: %v", errNotOfMRR)
+	}
+	if query.policy = p.policy(); query.policy != (policy{}) && !query.withMRR() {
+		p.fail("pastDueDays, churnTiming", "they are about MRR, which the table has not: %v", errNotOfMRR)
 	}
 	query.sort = p.choice("sort", tableSortNames, sort)
 	since, hasSince := p.instant("since", zone, false)
@@ -135,7 +139,13 @@ func (s *Server) table(ctx context.Context, request asked) (answered, error) {
 	}
 	r := s.reading(workspace, query.Filter)
 	r.by, r.profile = query.by, profileOf(query.profile)
+	if query.withMRR() {
+		r.profile = r.profile.judging(query.policy)
+	}
 	complete, err := r.completeThrough(ctx)
+	if err == nil {
+		err = r.restate(ctx, complete)
+	}
 	if err != nil {
 		return r.answered(nil, complete), err
 	}

@@ -1,10 +1,14 @@
 package clickhouse
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"revstream/ingest/revenue"
 )
 
 func TestMigrateTwiceAndByManyAtOnce(t *testing.T) {
@@ -75,6 +79,35 @@ func TestReplicatedEnginesAreNamedInFull(t *testing.T) {
 			if strings.Contains(statement, "joinGet") {
 				t.Errorf("%s: a replicated table asks the fence of one server:\n%s", file, statement)
 			}
+		}
+	}
+}
+
+// What the sink says of a statement is what the schema says of those from before it did.
+func TestOlderStatementsAreFoundByPolicies(t *testing.T) {
+	store := open(t)
+	w := takeOver(t, store, 0)
+	later := testNow.Add(time.Hour)
+	events := []revenue.Event{
+		{Kind: revenue.KindSubscription, Status: revenue.StatusPastDue}, {Kind: revenue.KindSubscription, Status: revenue.StatusActive},
+		{Kind: revenue.KindSubscription, Status: revenue.StatusCanceled}, {Kind: revenue.KindSubscription, CancelRequestedAt: &later},
+		{Kind: revenue.KindSubscription, EndsAt: &later}, {Kind: revenue.KindCancellation}, {Kind: revenue.KindCharge, Status: "canceled"},
+		{Kind: revenue.KindPeriod, Status: revenue.StatusPastDue, EndsAt: &later},
+	}
+	for i := range events {
+		events[i].Workspace, events[i].Group, events[i].ObjectID = "ws", "g", fmt.Sprintf("o%d", i)
+		events[i].OccurredAt, events[i].ReceivedAt = testNow, testNow
+	}
+	must(t, store.InsertStatements(t.Context(), w.statements(0, events)))
+	for column, want := range map[string]int64{"past_due": 1, "ending": 4} {
+		older, _, err := Select[string](t.Context(), store,
+			"SELECT default_expression FROM system.columns WHERE database = currentDatabase() AND table = 'events' AND name = {column:String}", Named{"column", column})
+		must(t, err)
+		if said := count(t, store, "SELECT countIf("+column+") FROM events"); said != want {
+			t.Errorf("%d statements are %s, want %d", said, column, want)
+		}
+		if differ := count(t, store, "SELECT countIf("+column+" != toBool("+older[0]+")) FROM events"); differ != 0 {
+			t.Errorf("of %d statements the schema says something else of %s: %s", differ, column, older[0])
 		}
 	}
 }

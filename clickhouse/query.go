@@ -59,6 +59,7 @@ func Each[T any](ctx context.Context, s *Store, sql string, fn func(*T) error, a
 	ctx, cancel := context.WithTimeout(ctx, s.config.QueryTimeout)
 	defer cancel()
 	settings := s.querySettings()
+	settle(ctx, s, settings)
 	if err := s.confirmReach(ctx); err != nil {
 		s.metrics.observeQuery(stats(), err)
 		return stats(), err

@@ -66,7 +66,20 @@ func statementColumns() []column[Statement] {
 		instant("occurred_at", func(s *Statement) time.Time { return s.Event.OccurredAt }),
 		instant("received_at", func(s *Statement) time.Time { return s.Event.ReceivedAt }),
 		text("statement", func(s *Statement) string { return unsafeText(s.Encoded) }),
+		flag("past_due", func(s *Statement) bool { return pastDue(s.Event) }),
+		flag("ending", func(s *Statement) bool { return ending(s.Event) }),
 	}
+}
+
+// pastDue reports whether a statement says that a subscription is past due, and ending
+// whether that it ended, will end, or was asked to: the schema says the same of older ones.
+func pastDue(e *revenue.Event) bool {
+	return e.Kind == revenue.KindSubscription && e.Status == revenue.StatusPastDue
+}
+
+func ending(e *revenue.Event) bool {
+	return e.Kind == revenue.KindCancellation || e.Kind == revenue.KindSubscription &&
+		(e.CancelRequestedAt != nil || e.EndsAt != nil || e.Status == revenue.StatusCanceled)
 }
 
 // rowColumns are those of `ledger`, in the order of its schema.

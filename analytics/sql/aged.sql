@@ -15,7 +15,7 @@ FROM
             [[template "worth"]]
             , e.sign * e.mrr -- if weighed
             )) AS steps
-        FROM entries AS e
+        [[template "judged"]]
         WHERE [[template "steps_of_mrr"]]
         GROUP BY subject, currency
     ) AS b

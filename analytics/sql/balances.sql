@@ -11,7 +11,7 @@ SELECT subject, currency,[[if .By]] part, claim,[[end]]
             (
                 SELECT e.subject AS subject, e.currency AS currency,[[if .By]] [[.Part "e"]],[[end]]
                     [[template "step"]]
-                FROM entries AS e
+                [[template "judged"]]
                 WHERE [[template "steps_of_mrr"]]
                 GROUP BY subject, currency,[[if .By]] part, claim,[[end]] at
             )

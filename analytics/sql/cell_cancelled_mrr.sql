@@ -9,7 +9,7 @@ SELECT provider, account, subscription, currency
     FROM
     (
         SELECT e.provider AS provider, e.account AS account, e.subscription AS subscription, toString(e.currency) AS currency, sum(e.sign * e.mrr) AS stated
-        FROM entries AS e
+        [[template "judged"]]
         WHERE [[template "steps_of_mrr"]]
         GROUP BY provider, account, subscription, currency
     )

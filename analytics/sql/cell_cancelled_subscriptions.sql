@@ -9,7 +9,7 @@
         (
             SELECT e.provider AS provider, e.account AS account, e.subscription AS subscription, toString(e.currency) AS currency,
                 e.occurred_at AS at, e.row AS row
-            FROM entries AS e
+            [[template "judged"]]
             WHERE [[template "steps_of_mrr"]]
             GROUP BY provider, account, subscription, currency, at, row
             HAVING sum(e.sign) > 0

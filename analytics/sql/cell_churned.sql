@@ -23,7 +23,7 @@
 )
 [[- define "believed_steps" -]]
 SELECT e.subject AS subject, toString(e.currency) AS currency, e.occurred_at AS at, e.row AS row
-            FROM entries AS e
+            [[template "judged"]]
             WHERE [[template "steps_of_mrr"]]
             GROUP BY subject, currency, at, row
             HAVING sum(e.sign) > 0

@@ -17,7 +17,7 @@ SELECT e.subject AS subject, toString(e.currency) AS currency, sumIf(e.sign * e.
             sum(e.sign *
                 [[template "worth"]]
             ) AS closing, sum(e.sign * e.mrr) AS pays
-        FROM entries AS e
+        [[template "judged"]]
         WHERE [[template "steps_of_mrr"]]
         GROUP BY subject, currency
 [[- end]]

@@ -9,7 +9,7 @@
         FROM
         (
             SELECT e.subject AS subject, e.occurred_at AS at, e.row AS row
-            FROM entries AS e
+            [[template "judged"]]
             WHERE e.kind = 'new' AND e.workspace = {workspace:String} AND e.live = {live:Bool} AND e.occurred_at < {until:DateTime64(6, 'UTC')}
                 AND e.provider = {provider:String} -- if provider
                 AND [[template "chosen"]]
@@ -22,7 +22,7 @@
             FROM
             (
                 SELECT e.subject AS subject, e.currency AS currency, e.occurred_at AS at, sum(e.sign * e.mrr) AS mrr
-                FROM entries AS e
+                [[template "judged"]]
                 WHERE [[template "steps_of_mrr"]]
                 GROUP BY subject, currency, at
             ) AS step

@@ -6,7 +6,7 @@
     FROM
     (
         SELECT e.subject AS subject, e.occurred_at AS at, e.row AS row
-        FROM entries AS e
+        [[template "judged"]]
         WHERE [[template "steps_of_mrr"]]
     ) AS step
     INNER JOIN

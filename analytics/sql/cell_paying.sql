@@ -9,7 +9,7 @@
         FROM
         (
             SELECT e.subject AS subject, e.currency AS currency, e.occurred_at AS at, e.row AS row, any(e.mrr) AS mrr, sum(e.sign) AS copies
-            FROM entries AS e
+            [[template "judged"]]
             WHERE [[template "steps_of_mrr"]]
             [[- if .By]]
                 AND [[.PartIs "e"]]

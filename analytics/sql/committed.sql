@@ -16,7 +16,7 @@ FROM
             (
                 SELECT e.currency AS currency, e.provider AS provider, e.account AS account, e.subscription AS subscription,
                     [[template "step"]]
-                FROM entries AS e
+                [[template "judged"]]
                 WHERE [[template "steps_of_mrr"]]
                 GROUP BY currency, provider, account, subscription, at
             )

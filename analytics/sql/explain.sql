@@ -14,12 +14,12 @@ SELECT
     any(e.subscriptions) AS subscriptions, any(e.customers) AS customers, any(e.reason) AS reason, any(e.customer) AS customer,
     any(e.subscription) AS subscription, any(e.invoice) AS invoice, any(e.product) AS product, any(e.plan) AS plan,
     any(e.country) AS country, any(e.external_id) AS external_id
-FROM entries AS e
+[[template "judged"]]
 WHERE [[template "behind" .]]
     AND (e.occurred_at, e.row, e.known_at) IN
 (
     SELECT e.occurred_at, e.row, e.known_at
-    FROM entries AS e
+    [[template "judged"]]
     WHERE [[template "behind" .]]
         AND (e.occurred_at, e.row, e.known_at) >
             ({after_at:DateTime64(6, 'UTC')}, {after_row:UInt64}, {after_known:DateTime64(6, 'UTC')})

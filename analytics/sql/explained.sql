@@ -8,6 +8,6 @@ SELECT e.currency AS currency, e.kind AS kind, e.recurring AS recurring, sum(cop
         [[template "worth"]]
     ) AS mrr,
     sum(copies_of_line * e.subscriptions) AS subscriptions, sum(copies_of_line * e.customers) AS customers
-FROM entries AS e
+[[template "judged"]]
 WHERE [[template "behind" .]]
 GROUP BY e.currency, e.kind, e.recurring

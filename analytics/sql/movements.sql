@@ -53,7 +53,7 @@ FROM
         [[template "worth"]]
         AS mrr, e.sign * e.subscriptions AS subscriptions,
         e.sign * e.customers AS customers
-    FROM entries AS e
+    [[template "judged"]]
     WHERE e.workspace = {workspace:String} AND e.live = {live:Bool}
         AND e.kind IN ('new', 'reactivation', 'expansion', 'contraction', 'churn',
             'subscription_active', 'subscription_inactive', 'transfer')

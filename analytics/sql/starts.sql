@@ -4,7 +4,7 @@ SELECT subject, min(at) AS started, indexOf({edges:Array(Int64)}, roundDown(toUn
         FROM
         (
             SELECT e.subject AS subject, e.occurred_at AS at
-            FROM entries AS e
+            [[template "judged"]]
             WHERE e.workspace = {workspace:String} AND e.live = {live:Bool} AND e.kind = 'new'
                 AND e.occurred_at < {until:DateTime64(6, 'UTC')}
                 AND e.provider = {provider:String} -- if provider
