@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -124,7 +125,7 @@ func TestShardsAnswerAsOne(t *testing.T) {
 	compare(12)
 	for _, parameters := range []string{"asOf=2026-06-30&format=ndjson", "table=events&asOf=2026-06-30&format=ndjson", "asOf=2026-02-15&format=ndjson&provider=stripe"} {
 		want, got := exportedRows(whole, parameters), exportedRows(sharded, parameters+"&limit=70")
-		if len(want) < 50 && !strings.HasPrefix(parameters, "table") || !slices.Equal(got, want) {
+		if len(want) < 50 || !slices.Equal(got, want) {
 			t.Errorf("export %s: %d rows of shards, %d of one server", parameters, len(got), len(want))
 		}
 	}
@@ -147,12 +148,15 @@ func TestShardsAnswerAsOne(t *testing.T) {
 	streamOfShards(t, sharded, shards, random)
 }
 
+// offsetMember is where a statement was in its slice, which each shard counts for itself here.
+var offsetMember = regexp.MustCompile(`"offset":"?\d+"?`)
+
 // exportedRows are the rows of an export, in no order but their text's.
 func exportedRows(f *fixture, parameters string) (rows []string) {
 	f.t.Helper()
 	for _, part := range f.exported(parameters) {
 		for line := range strings.Lines(string(part)) {
-			rows = append(rows, line)
+			rows = append(rows, offsetMember.ReplaceAllString(line, ""))
 		}
 	}
 	slices.Sort(rows)
