@@ -34,7 +34,6 @@ type mailbox struct {
 	mu     sync.Mutex
 	refuse error
 	took   []letter
-	secure bool
 }
 
 type letter struct{ to, id, subject, body string }
