@@ -196,9 +196,14 @@ func plainFlag(text []byte) (bool, error) {
 	return false, errNotPlain
 }
 
+// plainInstant reads a time as appendInstant writes it. In other forms package time takes
+// some that RFC 3339 has not: an hour of one digit, a comma before the fraction.
 func plainInstant(into *time.Time, text []byte) error {
-	if text[0] != '"' {
-		return errNotPlain
+	const form = `"2006-01-02T15:04:05.000000Z"`
+	for _, at := range [...]int{0, 14, 20, len(form) - 2} {
+		if len(text) != len(form) || text[at] != form[at] {
+			return errNotPlain
+		}
 	}
 	return into.UnmarshalText(text[1 : len(text)-1])
 }
