@@ -42,13 +42,24 @@ func newFetcher(ctx context.Context, client connectors.Client, delivery *connect
 	}}
 }
 
-// get is the object at a path; nil if there is none, or it cannot be read.
+// get is the object at a path; nil if there is none, or it cannot be read. It is asked for
+// once.
 func (f *fetcher) get(path string, query url.Values) object {
-	path += "?" + query.Encode()
-	if o, known := f.held[path]; known || f.failure != nil {
-		return o
+	key := path + "?" + query.Encode()
+	o, known := f.held[key]
+	if !known {
+		o = f.ask(path, query)
+		f.held[key] = o
 	}
-	o, err := f.fetch(path)
+	return o
+}
+
+// ask is get of what is read once, and not kept.
+func (f *fetcher) ask(path string, query url.Values) object {
+	if f.failure != nil {
+		return nil
+	}
+	o, err := f.fetch(path + "?" + query.Encode())
 	switch {
 	case err == nil, errors.Is(err, connectors.ErrMalformed):
 	case errors.As(err, new(*connectors.RefusedError)):
@@ -56,7 +67,6 @@ func (f *fetcher) get(path string, query url.Values) object {
 	default:
 		f.failure = err
 	}
-	f.held[path] = o
 	return o
 }
 

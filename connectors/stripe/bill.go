@@ -49,7 +49,7 @@ func (d *reader) invoices() []object {
 	}
 	var invoices []object
 	for d.api != nil && d.api.failure == nil {
-		answer := d.api.get("/v1/invoices", query)
+		answer := d.api.ask("/v1/invoices", query)
 		page := list(answer, "data")
 		invoices = append(invoices, page...)
 		if len(page) == 0 || !answer.Flag("has_more") {
