@@ -45,8 +45,8 @@ type Config struct {
 	// and days each: some hundred kilobytes for ten years of one currency.
 	RateTablesMax int `koanf:"rate_tables_max"`
 	// RestatedGroupsMax bounds the customers that an answer judges one by one, because they
-	// were past due, or asked to end, and it is by another policy than the house's. Ten
-	// thousand take about a second, and a hundred megabytes.
+	// were past due, or asked to end, and it is by another policy than the house's. What it
+	// restates of them is held in memory.
 	RestatedGroupsMax int `koanf:"restated_groups_max"`
 	// ExportsInFlightMax bounds the exports that are read at one time, beside the
 	// requests; each holds a page of ExportPageRows rows.
