@@ -64,7 +64,9 @@ type Config struct {
 	RecordBytesMax int `koanf:"record_bytes_max"`
 
 	// FetchBytesMax and FetchPartitionBytesMax bound one fetch of the sink, and
-	// FetchWait how long the broker may hold it when there is nothing.
+	// FetchWait how long the broker may hold it when there is nothing. They count
+	// compressed bytes, of which a lagging sink holds what they unpack to: seven times
+	// as much, where records are alike.
 	FetchBytesMax          int           `koanf:"fetch_bytes_max"`
 	FetchPartitionBytesMax int           `koanf:"fetch_partition_bytes_max"`
 	FetchWait              time.Duration `koanf:"fetch_wait"`
@@ -171,8 +173,8 @@ func DefaultConfig() Config {
 		InFlightBytesMax:   64 << 20,
 		RecordBytesMax:     512 << 10,
 
-		FetchBytesMax:          32 << 20,
-		FetchPartitionBytesMax: 8 << 20,
+		FetchBytesMax:          4 << 20,
+		FetchPartitionBytesMax: 1 << 20,
 		FetchWait:              500 * time.Millisecond,
 		SessionTimeout:         45 * time.Second,
 		HeartbeatInterval:      3 * time.Second,
