@@ -82,6 +82,9 @@ func (r *plainReader) object(list []member, from []byte) (rest []byte, ok bool) 
 		}
 		separator = ','
 	}
+	if separator == '{' { // nothing is written empty
+		return nil, false
+	}
 	return bytes.CutPrefix(from, []byte("}"))
 }
 

@@ -184,6 +184,7 @@ func FuzzDecode(f *testing.F) {
 	for _, odd := range []string{"2026-01-01T0:00:00Z", "2026-01-01T0:00:00.0000000Z", "2026-01-01T00:00:00,000000Z", "2026-01-01T00:00:00.000000+01:00"} {
 		f.Add([]byte(`{"v":1,"period_end":"` + odd + `"}`))
 	}
+	f.Add([]byte(`{"v":1,"delivery":}}`))
 	f.Add([]byte(`{"v":1,"x":[{"y":"\u00e9"},-1.5e-7,null,true]}`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		// What is taken as plain is what it is to the library.
