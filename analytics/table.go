@@ -204,7 +204,7 @@ func (r *reading) tableAnswer(ctx context.Context, query *tableQuery) (*Table, e
 		table.AsOf = exactInstant(r.AsOf)
 	}
 	if query.by.dimension == "customer" {
-		err = r.nameCustomers(ctx, table.Rows)
+		err = r.nameCustomers(ctx, table.Rows, query.period.Until)
 	}
 	return table, err
 }
