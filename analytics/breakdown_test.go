@@ -182,6 +182,18 @@ func checkTable(t *testing.T, f *fixture, by string, period Period) {
 		dimensions[by].ofMRR && total["mrrCents"] != summary.MRRCents {
 		t.Fatalf("%s: the total is %v, the summary %+v", parameters, total, summary)
 	}
+	if !dimensions[by].ofMRR {
+		return
+	}
+	for _, filter := range []string{"&plan=gold", "&product=app", "&country=FR"} {
+		asked := fmt.Sprintf("workspaceSlug=acme&since=%s&until=%s", escape(period.Since), escape(period.Until)) + filter
+		series := get[MRRSeries](f, PathMetricsMRR, asked+"&interval=month").Series
+		last := series[len(series)-1]
+		if total := get[Table](f, PathTables, asked+"&by="+by).Total; *total.Customers != last.Customers || *total.MRRCents != last.MRRCents {
+			t.Fatalf("%s: the total of a table by %s is %d of %d customers, MRR is %d of %d", asked, by,
+				*total.MRRCents, *total.Customers, last.MRRCents, last.Customers)
+		}
+	}
 }
 
 // As of now is now, for every question.

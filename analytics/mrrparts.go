@@ -25,7 +25,7 @@ type MRRPartBucket struct {
 
 // mrrParts break MRR down. Exact values of all parts add up to those of the whole.
 func (r *reading) mrrParts(ctx context.Context, query *SeriesQuery, rows []movementRow, x *exchange, unknown map[string]bool) ([]MRRPart, error) {
-	paying, err := r.paying(ctx, query.Edges)
+	paying, err := r.paying(ctx, r.by, query.Edges)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +86,9 @@ type payingRow struct {
 
 // paying counts the customers at the edges by what they are worth something of. They are
 // no sum of movements: a movement is of a customer, who may have several plans.
-func (r *reading) paying(ctx context.Context, edges []time.Time) ([]payingRow, error) {
+func (r *reading) paying(ctx context.Context, by breakdown, edges []time.Time) ([]payingRow, error) {
 	which := wholeEntries
-	which.By = r.by.dimension
+	which.By = by.dimension
 	return ask[payingRow](ctx, r, "paying customers", r.questions.paying[which], r.balanced(edges)...)
 }
 
@@ -108,10 +108,7 @@ func (r *reading) balanced(edges []time.Time) []clickhouse.Named {
 // countPaying makes the customers of a filtered history those who are worth something of
 // what the filter leaves.
 func (r *reading) countPaying(ctx context.Context, edges []time.Time, h *history) error {
-	by := r.by
-	r.by = breakdown{}
-	defer func() { r.by = by }()
-	rows, err := r.paying(ctx, edges)
+	rows, err := r.paying(ctx, breakdown{}, edges)
 	if err != nil {
 		return err
 	}

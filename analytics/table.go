@@ -161,7 +161,7 @@ func (s *Server) table(ctx context.Context, request asked) (answered, error) {
 func (r *reading) tableAnswer(ctx context.Context, query *tableQuery) (*Table, error) {
 	var kinds []kindRow
 	var moves []movementRow
-	var paying []payingRow
+	var paying, chosen []payingRow
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		kinds, err = r.flowKinds(groupCtx, []time.Time{query.period.Since, query.period.Until}, false, false)
@@ -173,7 +173,13 @@ func (r *reading) tableAnswer(ctx context.Context, query *tableQuery) (*Table, e
 			return err
 		})
 		group.Go(func() (err error) {
-			paying, err = r.paying(groupCtx, []time.Time{query.period.Until})
+			paying, err = r.paying(groupCtx, r.by, []time.Time{query.period.Until})
+			return err
+		})
+	}
+	if query.withMRR() && r.placed() {
+		group.Go(func() (err error) {
+			chosen, err = r.paying(groupCtx, breakdown{}, []time.Time{query.period.Until})
 			return err
 		})
 	}
@@ -195,6 +201,12 @@ func (r *reading) tableAnswer(ctx context.Context, query *tableQuery) (*Table, e
 	rows := newTableRows(exchange)
 	rows.addMoney(kinds)
 	rows.addMRR(moves, paying, query.period.Until)
+	if r.placed() { // movements are of whole customers, who may have passed from or to what is chosen
+		rows.level.customers = 0
+		for _, row := range chosen {
+			rows.level.customers += int64(row.Customers)
+		}
+	}
 	table, err := rows.table(query)
 	if err != nil {
 		return nil, err
