@@ -3,6 +3,7 @@ package revenue
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // fold derives what the standing statements of one group come to. It is pure:
@@ -298,5 +299,52 @@ func (g groupFacts) markers() []Entry {
 			entries = append(entries, entry)
 		}
 	}
+	g.takeBack(entries)
 	return entries
+}
+
+// takeBack says of declared cancellations when each was taken back, for there is no event
+// of that: the subscription went on, by a term or a growth that began after the request,
+// or is stated to be active without one.
+func (g groupFacts) takeBack(entries []Entry) {
+	if len(g.of(KindCancellation)) == 0 {
+		return
+	}
+	wentOn := map[string][]time.Time{} // by subscription
+	for _, s := range g {
+		if at, on := s.goesOn(); on {
+			wentOn[s.Subscription] = append(wentOn[s.Subscription], at)
+		}
+	}
+	for _, times := range wentOn {
+		slices.SortFunc(times, time.Time.Compare)
+	}
+	for i := range entries {
+		e := &entries[i]
+		if times := wentOn[e.Subscription]; e.Kind == EntryCancellation {
+			next, _ := slices.BinarySearchFunc(times, e.OccurredAt.Add(time.Microsecond), time.Time.Compare)
+			if next < len(times) {
+				e.EndsAt = times[next]
+			}
+		}
+	}
+}
+
+// goesOn reports whether the statement says that its subscription goes on, and from when.
+// A term may be paid for before it begins, and after.
+func (s *statement) goesOn() (at time.Time, on bool) {
+	switch s.Kind {
+	case KindSubscription:
+		active := s.Status == StatusSettled || s.Status == StatusActive || s.Status == StatusTrialing
+		return s.OccurredAt, active && s.CancelRequestedAt == nil && s.EndsAt == nil
+	case KindPeriod:
+		at = s.OccurredAt
+		if s.isTerm() && s.PeriodStart.Before(at) {
+			at = *s.PeriodStart
+		}
+		return at, s.isTerm()
+	case KindMRRDelta:
+		return s.OccurredAt, s.MRR > 0 && !s.ClosesMRR
+	}
+	return time.Time{}, false
 }

@@ -78,6 +78,11 @@ func presumed(object, from, to string, mrr int64) Event {
 	return e
 }
 
+func of(subscription string, e Event) Event {
+	e.Subscription = subscription
+	return e
+}
+
 func concluded(e *Event)              { e.Presumed = true }
 func recurring(e *Event)              { e.Recurring, e.Subscription = true, "sub" }
 func original(id string) func(*Event) { return func(e *Event) { e.Original = id } }
@@ -100,6 +105,41 @@ func TestFoldHistories(t *testing.T) {
 2026-01-01T00:00 purchase 50.00
 2026-01-03T00:00 refund -5.00
 2026-01-05T00:00 refund -10.00
+`},
+		{"a cancellation that is declared, and the term that is paid for after it", []Event{
+			of("sub", term("t1", "2026-01-01", "2026-02-01", 1000)),
+			fact(KindCancellation, "t1", "2026-01-15", 0, recurring),
+			fact(KindCancellation, "of another", "2026-01-15", 0, func(e *Event) { e.Subscription = "other" }),
+			of("sub", term("t2", "2026-03-01", "2026-04-01", 1000)),
+			fact(KindCancellation, "t2", "2026-03-10", 0, recurring),
+		}, `
+2026-01-01T00:00 new mrr 10.00
+2026-01-01T00:00 subscription_active
+2026-01-15T00:00 cancellation
+2026-01-15T00:00 cancellation until 2026-03-01
+2026-02-01T00:00 churn mrr -10.00 voluntary
+2026-02-01T00:00 expiration
+2026-02-01T00:00 subscription_inactive
+2026-03-01T00:00 reactivation mrr 10.00
+2026-03-01T00:00 subscription_active
+2026-03-10T00:00 cancellation
+2026-04-01T00:00 churn mrr -10.00 voluntary
+2026-04-01T00:00 expiration
+2026-04-01T00:00 subscription_inactive
+`},
+		{"a cancellation that is declared with its change, and the customer who comes back", []Event{
+			fact(KindMRRDelta, "d1", "2026-01-01", 0, recurring, func(e *Event) { e.MRR = 1000 * MRRScale }),
+			fact(KindMRRDelta, "d2", "2026-01-15", 0, recurring, func(e *Event) { e.ClosesMRR = true }),
+			fact(KindCancellation, "d2", "2026-01-15", 0, recurring),
+			fact(KindMRRDelta, "d3", "2026-02-01", 0, recurring, func(e *Event) { e.MRR = 1000 * MRRScale }),
+		}, `
+2026-01-01T00:00 new mrr 10.00
+2026-01-01T00:00 subscription_active
+2026-01-15T00:00 cancellation until 2026-02-01
+2026-01-15T00:00 churn mrr -10.00 voluntary
+2026-01-15T00:00 subscription_inactive
+2026-02-01T00:00 reactivation mrr 10.00
+2026-02-01T00:00 subscription_active
 `},
 		{"a refund inherits from its charge, whichever came first", []Event{
 			fact(KindRefund, "re", "2026-01-05", 999, original("in")),

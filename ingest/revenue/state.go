@@ -192,13 +192,18 @@ func endedAt(p *statement) (time.Time, bool) {
 // is a day late and the month that has no 31st.
 const RenewalGraceMax = 3 * 24 * time.Hour
 
+// isTerm reports whether the statement is of a paid term that is worth something.
+func (s *statement) isTerm() bool {
+	return s.PeriodStart != nil && s.PeriodEnd != nil && s.PeriodStart.Before(*s.PeriodEnd) && s.MRR > 0 && s.settled()
+}
+
 // termEnds returns when each valid term ends, terms in order of their starts.
 // Terms that state their end keep it, and add up where they overlap, as the lines
 // of one invoice do. A presumed end gives way to the next term that begins before
 // it or soon after.
 func termEnds(facts []*statement) (terms []*statement, ends []time.Time) {
 	for _, s := range facts {
-		if s.PeriodStart != nil && s.PeriodEnd != nil && s.PeriodStart.Before(*s.PeriodEnd) && s.MRR > 0 && s.settled() {
+		if s.isTerm() {
 			terms = append(terms, s)
 		}
 	}
