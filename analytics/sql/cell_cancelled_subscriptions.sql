@@ -4,20 +4,20 @@
     SELECT tupleElement(first, 1), tupleElement(first, 2)
     FROM
     (
-        SELECT provider, account, subscription, currency, min((at, row)) AS first
+        SELECT provider, account, subscription, unnamed, currency, min((at, row)) AS first
         FROM
         (
-            SELECT e.provider AS provider, e.account AS account, e.subscription AS subscription, toString(e.currency) AS currency,
+            SELECT [[template "subscribed"]], toString(e.currency) AS currency,
                 e.occurred_at AS at, e.row AS row
             [[template "judged"]]
             WHERE [[template "steps_of_mrr"]]
-            GROUP BY provider, account, subscription, currency, at, row
+            GROUP BY provider, account, subscription, unnamed, currency, at, row
             HAVING sum(e.sign) > 0
         )
-        WHERE (provider, account, subscription, currency) IN
+        WHERE (provider, account, subscription, unnamed, currency) IN
         (
             [[template "cancelled_by_then"]]
         )
-        GROUP BY provider, account, subscription, currency
+        GROUP BY provider, account, subscription, unnamed, currency
     )
 )
