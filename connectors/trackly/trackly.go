@@ -115,15 +115,36 @@ type Bulk struct {
 	Imported bool
 }
 
-// recordList is a list of records; empty if it is none.
-type recordList []RecordBody
+// recordList is a list of records; empty if it is none. What is beyond max of them is
+// counted and not kept: a body of a few megabytes may have millions.
+type recordList struct {
+	kept       []RecordBody
+	count, max int
+}
 
 // UnmarshalJSONFrom reads the list.
 func (l *recordList) UnmarshalJSONFrom(from *jsontext.Decoder) error {
 	if from.PeekKind() != '[' {
 		return from.SkipValue()
 	}
-	return jsonv2.UnmarshalDecode(from, (*[]RecordBody)(l))
+	if _, err := from.ReadToken(); err != nil {
+		return err
+	}
+	for ; from.PeekKind() != ']'; l.count++ {
+		if l.count >= l.max {
+			if err := from.SkipValue(); err != nil {
+				return err
+			}
+			continue
+		}
+		var record RecordBody
+		if err := record.UnmarshalJSONFrom(from); err != nil {
+			return err
+		}
+		l.kept = append(l.kept, record)
+	}
+	_, err := from.ReadToken()
+	return err
 }
 
 // ReadBulk reads the body of a bulk request in one pass: at least one record, at most
@@ -134,15 +155,16 @@ func ReadBulk(text []byte, recordsMax int) (Bulk, error) {
 		Records  recordList       `json:"records"`
 		Imported connectors.Value `json:"imported"`
 	}
+	body.Records.max = recordsMax
 	if err := connectors.ReadObject(text, &body); err != nil {
 		return Bulk{}, err
 	}
 	var fields connectors.Fields
-	bulk := Bulk{Records: body.Records, Imported: fields.Flag("imported", body.Imported)}
+	bulk := Bulk{Records: body.Records.kept, Imported: fields.Flag("imported", body.Imported)}
 	if err := fields.Err(); err != nil {
 		return Bulk{}, err
 	}
-	switch count := len(bulk.Records); {
+	switch count := body.Records.count; {
 	case count == 0:
 		return Bulk{}, &connectors.InvalidError{Field: "records", Code: CodeMissingRecords,
 			Detail: "The records field is required and must be a non-empty array."}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,21 @@ func register(t *testing.T, text string) trackly.Lookup {
 	return func(_ context.Context, entity trackly.Entity, id string) ([]byte, bool, error) {
 		value, found := kept[string(entity)+id]
 		return value, found, nil
+	}
+}
+
+// A request of more records than are taken costs little, however many they are.
+func TestTooManyRecordsAreNotKept(t *testing.T) {
+	text := []byte(`{"records":[` + strings.Repeat(`0,`, 2_000_000) + `0]}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := trackly.ReadBulk(text, 1000)
+	runtime.ReadMemStats(&after)
+	if got := code(t, err); got != "too_many_records" {
+		t.Errorf("code %q", got)
+	}
+	if spent := after.TotalAlloc - before.TotalAlloc; spent > 16<<20 {
+		t.Errorf("%d MiB for what is refused", spent>>20)
 	}
 }
 
