@@ -73,7 +73,7 @@ func defaultConfig() Config {
 	config := Config{
 		DataDir: "data",
 		Process: ProcessConfig{
-			MemoryBytesMax: 224 << 20, // of the 300 MiB that the process may have in all
+			MemoryBytesMax: 192 << 20, // of the 300 MiB that the process may have in all
 			GarbagePercent: 75,
 			StopTimeout:    30 * time.Second,
 			TrimInterval:   30 * time.Second,
