@@ -62,8 +62,8 @@ type Past struct {
 // Estimated is the note in the metadata of terms that are presumed, and EstimatedNote what
 // it says: see Presume.
 const (
-	Estimated     = "estimated"
-	EstimatedNote = "the terms are those of a later time"
+	Estimated     = string(revenue.NoteEstimated)
+	EstimatedNote = revenue.DetailEstimated
 )
 
 // IsEstimated reports whether a statement presumes: see Presume.

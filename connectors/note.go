@@ -8,7 +8,7 @@ import (
 
 // MRRUnknown is the note in the metadata of a subscription of whose worth something
 // is not known; its value says what.
-const MRRUnknown = "mrr_unknown"
+const MRRUnknown = string(revenue.NoteMRRUnknown)
 
 // Noted adds a note of ours to the metadata of a statement.
 func Noted(to *revenue.Dimensions, name, note string) {

@@ -1,7 +1,6 @@
 package braintree
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -115,7 +114,7 @@ func (n *notification) worth(s *revenue.Event, o connectors.Object, months int64
 		unknown = append(unknown, "billing_period")
 	}
 	if len(unknown) > 0 {
-		s.Metadata = json.RawMessage(`{"mrr_unknown":"` + strings.Join(unknown, ",") + `"}`)
+		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, strings.Join(unknown, ","))
 		return
 	}
 	sum := n.Major(o, s.Currency, "price")

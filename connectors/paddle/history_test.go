@@ -56,9 +56,14 @@ func TestYearsBefore(t *testing.T) {
 	} {
 		all := connectortest.Load(t, ".")
 		scenario := all[slices.IndexFunc(all, func(s connectortest.Scenario) bool { return s.Name == name })]
-		presumed := connectortest.Presumed(t, connectortest.ReadPast(t, connector, pastOf(t, scenario, connectortest.ReceivedAt), isObjects, nil))
+		batches := connectortest.ReadPast(t, connector, pastOf(t, scenario, connectortest.ReceivedAt), isObjects, nil)
+		presumed := connectortest.Presumed(t, batches)
 		if fmt.Sprint(presumed) != fmt.Sprint(want) {
 			t.Errorf("%s: presumed %v, want %v", name, presumed, want)
+		}
+		uncertain := revenue.Uncertainties(slices.Concat(batches...), connectortest.ReceivedAt)
+		if len(uncertain) != 1 || uncertain[0].Note != revenue.NoteEstimated || uncertain[0].MRR == 0 || uncertain[0].Subscription == "" {
+			t.Errorf("%s: %+v is uncertain, want one subscription's terms of before", name, uncertain)
 		}
 	}
 }

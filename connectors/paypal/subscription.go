@@ -75,7 +75,7 @@ func (e *event) terms(at time.Time) revenue.Event {
 		own["custom_id"] = custom
 	}
 	if unknown := e.worth(&s); unknown != "" {
-		own["mrr_unknown"] = unknown
+		own[connectors.MRRUnknown] = unknown
 	}
 	connectors.Note(&s.Dimensions, connectors.Object{"own": map[string]any(own)}, "own")
 	return s

@@ -40,7 +40,7 @@ func (e *event) purchase() {
 	c.Tax = e.share(amount, "tax_percentage")
 	c.Fee = min(e.share(amount, "commission_percentage"), amount-c.Tax)
 	if estimated {
-		connectors.Noted(&c.Dimensions, "amount_estimated", "in USD, for the price that was paid is not known")
+		connectors.Noted(&c.Dimensions, string(revenue.NoteAmountEstimated), revenue.DetailAmountEstimated)
 	}
 	switch e.About.Type {
 	case "INITIAL_PURCHASE":

@@ -1,7 +1,6 @@
 package shopify
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -49,7 +48,7 @@ func (e *event) appSubscription() {
 		s.Interval, s.IntervalCount, s.Currency = term.interval, term.count, e.Currency(o, "currency")
 		s.MRR = e.MRR("app_subscription.price", e.Major(o, s.Currency, "price"), term.interval, term.count)
 	} else {
-		s.Metadata = json.RawMessage(`{"mrr_unknown":"price"}`)
+		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, "price")
 	}
 	e.Emit(s)
 }

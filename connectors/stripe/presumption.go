@@ -24,7 +24,7 @@ import (
 
 // provisional is the note in the metadata of a payment of which Stripe does not say
 // whether an invoice counts it.
-const provisional = "provisional"
+const provisional = string(revenue.NoteProvisional)
 
 // descriptions are those that Stripe gives to payments of invoices, each with
 // whether it is for a subscription.
@@ -109,9 +109,8 @@ func (d *reader) linkPayment(m money, units int64) bool {
 // attribution where the payment has no metadata of its own: that of the Checkout
 // session that it came by, which settles the doubt, goes before.
 func (d *reader) doubt(e revenue.Event) {
-	const unsaid = "Stripe does not say whether an invoice counts it"
 	d.metrics.unlinked.Inc()
-	marks := map[string]string{provisional: unsaid}
+	marks := map[string]string{provisional: revenue.DetailProvisional}
 	if len(e.Metadata) > 0 {
 		note(&e.Dimensions, d.object, marks, "metadata")
 		d.emit(e)

@@ -95,7 +95,7 @@ func (d *reader) state(t terms, at time.Time, name string, version int64) revenu
 	e.Interval, e.IntervalCount = t.interval, t.intervalCount
 	notes := map[string]string{}
 	if len(t.unknown) > 0 {
-		notes["mrr_unknown"] = strings.Join(t.unknown, ",")
+		notes[connectors.MRRUnknown] = strings.Join(t.unknown, ",")
 	}
 	if t.estimated {
 		notes[connectors.Estimated] = connectors.EstimatedNote
