@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func TestReplicatedEnginesAreNamedInFull(t *testing.T) {
 }
 
 // What the sink says of a statement is what the schema says of those from before it did.
-func TestOlderStatementsAreFoundByPolicies(t *testing.T) {
+func TestOlderStatementsAreFound(t *testing.T) {
 	store := open(t)
 	w := takeOver(t, store, 0)
 	later := testNow.Add(time.Hour)
@@ -93,13 +94,17 @@ func TestOlderStatementsAreFoundByPolicies(t *testing.T) {
 		{Kind: revenue.KindSubscription, Status: revenue.StatusCanceled}, {Kind: revenue.KindSubscription, CancelRequestedAt: &later},
 		{Kind: revenue.KindSubscription, EndsAt: &later}, {Kind: revenue.KindCancellation}, {Kind: revenue.KindCharge, Status: "canceled"},
 		{Kind: revenue.KindPeriod, Status: revenue.StatusPastDue, EndsAt: &later},
+		{Kind: revenue.KindSubscription, Dimensions: noted(`{"mrr_unknown":"tiers"}`)}, {Kind: revenue.KindCharge, Dimensions: noted(`{"a":{"b":"}"},"provisional":"x"}`)},
+		{Kind: revenue.KindAttribution, Dimensions: noted(`{"provisional": "x"}`)}, {Kind: revenue.KindSubscription, Dimensions: noted(`{"estimated":"x"}`)},
+		{Kind: revenue.KindCharge, Dimensions: noted(`{"amount_estimated":"x"}`)}, {Kind: revenue.KindRefund, Dimensions: noted(`{"provisional":"x"}`)},
+		{Kind: revenue.KindCharge, Dimensions: noted(`{"plan":"provisional"}`)}, {Kind: revenue.KindCharge, Dimensions: revenue.Dimensions{Plan: "mrr_unknown"}},
 	}
 	for i := range events {
 		events[i].Workspace, events[i].Group, events[i].ObjectID = "ws", "g", fmt.Sprintf("o%d", i)
 		events[i].OccurredAt, events[i].ReceivedAt = testNow, testNow
 	}
 	must(t, store.InsertStatements(t.Context(), w.statements(0, events)))
-	for column, want := range map[string]int64{"past_due": 1, "ending": 4} {
+	for column, want := range map[string]int64{"past_due": 1, "ending": 4, "uncertain": 6} {
 		older, _, err := Select[string](t.Context(), store,
 			"SELECT default_expression FROM system.columns WHERE database = currentDatabase() AND table = 'events' AND name = {column:String}", Named{"column", column})
 		must(t, err)
@@ -110,4 +115,8 @@ func TestOlderStatementsAreFoundByPolicies(t *testing.T) {
 			t.Errorf("of %d statements the schema says something else of %s: %s", differ, column, older[0])
 		}
 	}
+}
+
+func noted(metadata string) revenue.Dimensions {
+	return revenue.Dimensions{Metadata: json.RawMessage(metadata)}
 }

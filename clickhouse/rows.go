@@ -68,6 +68,7 @@ func statementColumns() []column[Statement] {
 		text("statement", func(s *Statement) string { return unsafeText(s.Encoded) }),
 		flag("past_due", func(s *Statement) bool { return pastDue(s.Event) }),
 		flag("ending", func(s *Statement) bool { return ending(s.Event) }),
+		flag("uncertain", func(s *Statement) bool { return s.Event.MayBeUncertain() }),
 	}
 }
 
