@@ -84,6 +84,7 @@ func TestOpenAPIHasTheParameters(t *testing.T) {
 	for path, known := range map[string][]string{PathCohorts: slices.Concat(seriesParameters, policyParameters, []string{"basis", "measure"}), PathTables: tableParameters,
 		PathRetention: slices.Concat(seriesParameters, policyParameters), PathTrials: append(slices.Clone(seriesParameters), "basis"),
 		PathMetricsRevenue: append(slices.Clone(seriesParameters), "refundBasis"),
+		PathUncertain:      uncertainParameters,
 		PathExport:         exportParameters, PathStream: append(slices.Clone(streamParameters), HeaderLastEventID)} {
 		var names []string
 		for _, parameter := range document.Paths.Find(path).Get.Parameters {
@@ -121,6 +122,7 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 	f := newFixture(t)
 	f.write(twoMonths()...)
 	f.write(charge("eur", "2026-01-31T23:30:00Z", 1000, in("EUR")), state("e", "2026-01-31T23:30:00Z", 1000, in("EUR")))
+	f.say(append(twoMonths(), doubtful(0, 5)...)...)
 	range2026 := "workspaceSlug=acme&since=2026-01-01&until=2026-03-31T00:00:00Z"
 	for _, target := range []string{
 		"/revenue?workspaceSlug=acme", "/revenue?workspaceSlug=globex",
@@ -143,6 +145,7 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 		"/v1/alerts/notifications?workspaceSlug=acme", "/v1/alerts/notifications?workspaceSlug=acme&limit=1", "/v1/alerts/notifications?workspaceSlug=acme&state=x",
 		"/v1/explain?workspaceSlug=acme&figure=refundRate", "/v1/explain?workspaceSlug=acme&figure=luck",
 		"/v1/metrics/churn?" + range2026 + "&interval=month&pastDueDays=7", "/v1/tables?by=plan&" + range2026 + "&pastDueDays=never&churnTiming=request",
+		"/v1/uncertain?workspaceSlug=acme", "/v1/uncertain?workspaceSlug=acme&asOf=2026-03-01&provider=stripe", "/v1/uncertain?workspaceSlug=acme&plan=x",
 	} {
 		if strings.Contains(target, "profile=") {
 			f.complete(testNow)

@@ -21,8 +21,10 @@ var sqlFiles embed.FS
 // questions are the texts of the SQL files. They hold no values: those are bound.
 // What cannot be bound is chosen from fixed lists when they are loaded.
 type questions struct {
-	horizon, rates, retention, restated string
-	committed, trials                   string
+	horizon, rates, retention string
+	committed, trials         string
+	// restated and uncertain read the statements of groups that are folded for an answer.
+	restated, uncertain string
 	// cohorts are by calendar or, relative, by each customer's own time.
 	cohorts, revenueCohorts map[bool]string
 	// originalRefunds are by what they are broken down by.
@@ -124,7 +126,7 @@ func loadQuestions() (*questions, error) {
 	}
 	q := &questions{
 		horizon: complete("horizon", nil), rates: complete("rates", nil),
-		retention: complete("retention", parts{}), restated: complete("restated", nil),
+		retention: complete("retention", parts{}), restated: complete("restated", nil), uncertain: complete("uncertain", nil),
 		committed: complete("committed", nil), trials: complete("trials", nil),
 		originalRefunds: map[string]string{"": complete("original_refunds", parts{})},
 		revenueCohorts: map[bool]string{

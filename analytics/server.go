@@ -112,6 +112,7 @@ const (
 	PathChurn          = "/v1/metrics/churn"
 	PathCommitted      = "/v1/metrics/committed"
 	PathTables         = "/v1/tables"
+	PathUncertain      = "/v1/uncertain"
 	PathSources        = "/v1/sources"
 	PathExport         = "/v1/export"
 	PathNotifications  = "/v1/alerts/notifications"
@@ -148,6 +149,7 @@ func (s *Server) Routes(app fiber.Router) {
 		PathChurn:          s.churn,
 		PathCommitted:      s.committed,
 		PathTables:         s.table,
+		PathUncertain:      s.uncertain,
 		PathSources:        s.sources,
 		PathNotifications:  s.notifications,
 	} {

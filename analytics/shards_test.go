@@ -78,6 +78,7 @@ func randomQuestions(random *rand.Rand) map[string]string {
 		PathMetricsMRR: series + pick("", "&pastDueDays=7&churnTiming=request"), PathMetricsRefunds: series + pick("", "&refundBasis=original"), PathMetricsRevenue: series,
 		PathRetention: "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31",
 		PathCohorts:   "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31&basis=" + pick("calendar", "relative") + pick("", "&measure=revenue", "&profile=stripe"),
+		PathUncertain: "workspaceSlug=acme" + pick("", "&asOf=2026-03-01", "&provider=stripe"),
 		PathTrials:    series, PathChurn: series, PathCommitted: series, PathTables: within + "&by=" + pick("currency", "customer", "kind", "plan&pastDueDays=0"),
 	}
 }
@@ -86,7 +87,7 @@ func randomQuestions(random *rand.Rand) map[string]string {
 // of them there is no answer at all, and it is said which is missing.
 func TestShardsAnswerAsOne(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 3))
-	events := append(randomEvents(random, 250), troubled(random, 50)...)
+	events := slices.Concat(randomEvents(random, 250), troubled(random, 50), doubtful(0, 30))
 	whole := newFixture(t)
 	whole.write(events...)
 	whole.say(events...)

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"revstream/analytics"
 	"revstream/ingest/stream/kafkatest"
 )
 
@@ -56,6 +57,7 @@ func TestTour(t *testing.T) {
 	t.Run("second process is refused", func(t *testing.T) { checkSecondProcess(t, s) })
 	t.Run("operator's commands", func(t *testing.T) { checkCommands(t, s) })
 	t.Run("twice and shuffled in another workspace", func(t *testing.T) { checkShuffled(t, s, first) })
+	t.Run("what is not known is shown", func(t *testing.T) { checkUncertain(t, s) })
 	t.Run("restart", func(t *testing.T) {
 		s.stop()
 		checkStopOrder(t, s.output.String())
@@ -128,6 +130,30 @@ func checkTerm(t *testing.T, c client) {
 			t.Errorf("MRR until %s: %d %v, got %d, want %d", until, status, err, answer.Summary.MRRCents, want)
 		}
 	}
+}
+
+// checkUncertain posts a subscription whose tiers only an API key could tell.
+func checkUncertain(t *testing.T, s *service) {
+	tiers := loadScenario(t, "api_tiers")
+	tiers.Deliveries = tiers.Deliveries[:1]
+	for _, delivery := range tiers.deliveries(t, s.client) {
+		s.client.must(delivery)
+	}
+	s.await("what is uncertain", 30*time.Second, func() error {
+		status, body, err := s.client.get("/v1/uncertain?workspaceSlug=demo")
+		if err != nil || status != http.StatusOK {
+			return fmt.Errorf("%d %s %w", status, body, err)
+		}
+		var answer analytics.Uncertain
+		if err := json.Unmarshal(body, &answer); err != nil {
+			return err
+		}
+		if len(answer.Rows) != 1 || answer.Rows[0].Note != "mrr_unknown" || answer.Rows[0].FactCount != 1 || answer.Rows[0].Amounts != nil ||
+			!strings.Contains(answer.Rows[0].Detail, "tiers") || answer.Rows[0].Examples[0].Subscription != "sub_1" {
+			return fmt.Errorf("%s", body)
+		}
+		return nil
+	})
 }
 
 // sql runs one statement over ClickHouse's HTTP interface: as the demo user, or as

@@ -24,7 +24,7 @@ func sourcesCommand() *cobra.Command {
 		Use: "sources", Short: "Tell how the webhook endpoints of a workspace do", Args: usage(cobra.NoArgs),
 		Long: "Tell how the webhook endpoints of a workspace do: the last delivery, what came and what\n" +
 			"became of it, what was refused and why, how late events arrive, in which versions, and\n" +
-			"silences beyond the usual.",
+			"silences beyond the usual. What they left out, prices for instance, is in GET /v1/uncertain.",
 		PreRunE: func(*cobra.Command, []string) error {
 			if days < 1 {
 				return exitWith(exitUsage, fmt.Errorf("--days %d: at least 1", days))
