@@ -73,11 +73,12 @@ func (n *Notifier) mail(ctx context.Context, to, id string, text message) outcom
 		return outcome{err: errNoMail}
 	}
 	letter := mail.NewMsg()
-	if err := errors.Join(letter.From(config.From), letter.To(to)); err != nil {
+	from, err := netmail.ParseAddress(config.From)
+	if err := errors.Join(err, letter.From(config.From), letter.To(to)); err != nil {
 		return outcome{err: fmt.Errorf("addressing mail: %w", err)}
 	}
 	letter.Subject(text.subject)
-	letter.SetMessageIDWithValue(id + "@" + config.From[strings.LastIndexByte(config.From, '@')+1:])
+	letter.SetMessageIDWithValue(id + "@" + from.Address[strings.LastIndexByte(from.Address, '@')+1:])
 	letter.SetDateWithValue(n.now())
 	letter.SetGenHeader("Auto-Submitted", "auto-generated")
 	letter.SetBodyString(mail.TypeTextPlain, text.body)

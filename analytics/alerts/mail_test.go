@@ -50,7 +50,7 @@ func newMailbox(t *testing.T) *mailbox {
 		t.Fatal(err)
 	}
 	m := &mailbox{t: t, config: MailConfig{Host: "127.0.0.1", TLS: mailSTARTTLS, CAFile: authority,
-		User: "revstream", Password: "open sesame", From: "alerts@example.org"}}
+		User: "revstream", Password: "open sesame", From: "Revstream <alerts@example.org>"}}
 	server := smtp.NewServer(m)
 	server.Domain, server.TLSConfig = "localhost", certified.TLS.Clone()
 	server.TLSConfig.NextProtos = nil
@@ -111,7 +111,7 @@ func (p *posting) Auth(string) (sasl.Server, error) {
 }
 
 func (p *posting) Mail(from string, _ *smtp.MailOptions) error {
-	if !p.known || from != p.box.config.From {
+	if !p.known || !strings.Contains(p.box.config.From, "<"+from+">") {
 		return smtp.ErrAuthRequired
 	}
 	p.box.mu.Lock()
