@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -23,23 +24,31 @@ import (
 
 // pastSelection says whose past a command is about, and which part of it.
 type pastSelection struct {
-	endpoint, connected, since, until string
-	perSecond                         float64
-	window                            connectors.Window
+	provider, workspace, endpoint string
+	connected, since, until       string
+	perSecond                     float64
+	window                        connectors.Window
 }
 
 func (p *pastSelection) addFlags(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringVar(&p.endpoint, "endpoint", "", "the webhook endpoint whose provider, account and api_key are meant (required)")
+	flags.StringVar(&p.endpoint, "endpoint", "", "the webhook endpoint whose provider, account and api_key are meant")
+	flags.StringVar(&p.workspace, "workspace", "", "the workspace whose only endpoint of PROVIDER is meant")
 	flags.StringVar(&p.connected, "connected", "", "the connected account to read on behalf of, for platforms")
 	flags.StringVar(&p.since, "since", "", "from when on: a date, an instant, or how long ago (required)")
 	flags.StringVar(&p.until, "until", "", "until when: the same (default now)")
 	flags.Float64Var(&p.perSecond, "per-second", backfill.DefaultPatience().PerSecond, "the most requests a second")
 }
 
-// settle checks the flags.
-func (p *pastSelection) settle() error {
-	if err := required(map[string]string{"endpoint": p.endpoint, "since": p.since}); err != nil {
+// settle checks the arguments and flags.
+func (p *pastSelection) settle(args []string) error {
+	if len(args) > 0 {
+		p.provider = args[0]
+	}
+	if (p.provider == "") == (p.endpoint == "") {
+		return exitWith(exitUsage, errors.New("PROVIDER or --endpoint is required, and not both"))
+	}
+	if err := required(map[string]string{"since": p.since}); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -65,7 +74,7 @@ func (p *pastSelection) settle() error {
 
 // past finds the endpoint's connector and settings.
 func (p *pastSelection) past(d *control.Directory) (connectors.Connector, connectors.Past, control.Endpoint, error) {
-	endpoint, err := d.FindEndpoint(p.endpoint)
+	endpoint, err := p.find(d)
 	if err != nil {
 		return connectors.Connector{}, connectors.Past{}, endpoint, err
 	}
@@ -82,11 +91,37 @@ func (p *pastSelection) past(d *control.Directory) (connectors.Connector, connec
 	return connector, past, endpoint, err
 }
 
+// find finds the endpoint that is meant: by its id, or as the only one of its provider.
+func (p *pastSelection) find(d *control.Directory) (control.Endpoint, error) {
+	if p.endpoint != "" {
+		return d.FindEndpoint(p.endpoint)
+	}
+	var found []control.Endpoint
+	var ids []string
+	for _, workspace := range d.Workspaces() {
+		if p.workspace != "" && p.workspace != workspace.Slug && p.workspace != workspace.ID {
+			continue
+		}
+		for _, endpoint := range d.Endpoints(workspace.ID) {
+			if endpoint.Provider == p.provider && endpoint.RevokedAt.IsZero() {
+				found, ids = append(found, endpoint), append(ids, endpoint.ID+" of "+workspace.Slug)
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		return control.Endpoint{}, exitWith(exitUsage, fmt.Errorf("there is no endpoint of the provider %q", p.provider))
+	case 1:
+		return found[0], nil
+	}
+	return control.Endpoint{}, exitWith(exitUsage, fmt.Errorf("say which by --workspace or --endpoint: %s", strings.Join(ids, ", ")))
+}
+
 func backfillCommand() *cobra.Command {
 	var selection pastSelection
 	var dryRun bool
 	command := &cobra.Command{
-		Use: "backfill", Short: "Read a provider's past from its API: the years before, and what an outage lost", Args: usage(cobra.NoArgs),
+		Use: "backfill [PROVIDER]", Short: "Read a provider's past from its API: the years before, and what an outage lost", Args: usage(cobra.MaximumNArgs(1)),
 		Long: "Read a provider's past from its API: the years before there was an endpoint, and what an\n" +
 			"outage lost. It makes the same statements as deliveries do, so what is known already costs\n" +
 			"nothing. It can be cut off: the same command goes on where it was. Where the API refuses\n" +
@@ -94,7 +129,7 @@ func backfillCommand() *cobra.Command {
 			"The endpoint needs the setting api_key. Paddle's and Chargebee's objects are chosen by when\n" +
 			"they changed, Stripe's by when they were created; so of Stripe run it with a long --since\n" +
 			"now and then, for what happens to old objects.",
-		PreRunE: func(*cobra.Command, []string) error { return selection.settle() },
+		PreRunE: func(_ *cobra.Command, args []string) error { return selection.settle(args) },
 		RunE: withDirectory(func(command *cobra.Command, _ []string, d *control.Directory, s *site) error {
 			connector, past, endpoint, err := selection.past(d)
 			if err != nil {

@@ -142,7 +142,7 @@ func TestBackfill(t *testing.T) {
 			t.Fatalf("%d %s %v", status, answer, err) // 503: the API that the event is looked up in was not there
 		}
 	}
-	arguments := []string{"--endpoint", endpoint.ID, "--since", time.Now().AddDate(0, -4, 0).UTC().Format(time.DateOnly), "--per-second", "1000"}
+	arguments := []string{"stripe", "--workspace", "outage", "--since", time.Now().AddDate(0, -4, 0).UTC().Format(time.DateOnly), "--per-second", "1000"}
 	backfill := func(code int, more ...string) string {
 		t.Helper()
 		return s.revstream(code, append(append([]string{"backfill"}, arguments...), more...)...)
@@ -171,6 +171,12 @@ func TestBackfill(t *testing.T) {
 		t.Errorf("reconcile with a difference: %s", output)
 	}
 	s.revstream(exitUsage, "backfill", "--endpoint", endpoint.ID)
+	s.revstream(exitUsage, "backfill", "--since", "24h")
+	s.revstream(exitUsage, "backfill", "stripe", "--endpoint", endpoint.ID, "--since", "24h")
+	s.revstream(exitUsage, "backfill", "paddle", "--since", "24h")
+	if output := s.revstream(exitUsage, "backfill", "stripe", "--since", "24h"); !strings.Contains(output, endpoint.ID+" of outage") {
+		t.Errorf("of two endpoints: %s", output)
+	}
 	s.revstream(exitUsage, "backfill", "--endpoint", endpoint.ID, "--since", "2026-01-01", "--until", "2025-01-01")
 	account.mayNot.Store(true)
 	payment := slices.IndexFunc(account.bodies, func(body string) bool { return strings.Contains(body, `"payment_intent.succeeded"`) })

@@ -16,13 +16,13 @@ func reconcileCommand() *cobra.Command {
 	var selection pastSelection
 	var asJSON bool
 	command := &cobra.Command{
-		Use: "reconcile", Short: "Compare the money that a provider moved with the ledger, by day and currency", Args: usage(cobra.NoArgs),
+		Use: "reconcile [PROVIDER]", Short: "Compare the money that a provider moved with the ledger, by day and currency", Args: usage(cobra.MaximumNArgs(1)),
 		Long: "Compare the money that a provider says it moved with the ledger, by day, currency and\n" +
 			"flow, and list every difference (exit code 3 if there is any). Stripe says it by its books\n" +
 			"(balance transactions), Paddle and Chargebee by their transactions. A payment whose two\n" +
 			"sides fall on different days around midnight shows as two differences that cancel. The\n" +
 			"service does the same every night (reconciliation.hour); `sources` tells how that ended.",
-		PreRunE: func(*cobra.Command, []string) error { return selection.settle() },
+		PreRunE: func(_ *cobra.Command, args []string) error { return selection.settle(args) },
 		RunE: withBooks(func(command *cobra.Command, directory *control.Directory, store *clickhouse.Cluster, _ *site) error {
 			connector, past, _, err := selection.past(directory)
 			if err != nil {
