@@ -156,39 +156,30 @@ func (t *tableRows) round(divisor int64, amount func(*tableSums) *tableAmount) (
 	if err != nil {
 		return 0, err
 	}
-	type remainder struct {
-		at int
-		of *big.Int
-	}
-	var remainders []remainder
-	unit := new(big.Int).Mul(exactScale, big.NewInt(divisor))
+	var broken []int // the rows that may have a remainder
 	left := sum
 	for i := range t.rows {
-		a := amount(&t.rows[i])
-		if a.exact == nil && a.own%divisor == 0 {
+		if a := amount(&t.rows[i]); a.exact != nil || a.own%divisor != 0 {
+			broken = append(broken, i)
+		} else {
 			a.rounded = a.own / divisor
 			left -= a.rounded
-			continue
-		}
-		value := new(big.Int).Mul(big.NewInt(a.own), exactScale)
-		if a.exact != nil {
-			value.Add(value, a.exact)
-		}
-		down, rest := value.DivMod(value, unit, new(big.Int))
-		if !down.IsInt64() {
-			return 0, errAmountRange
-		}
-		a.rounded = down.Int64()
-		left -= a.rounded
-		if rest.Sign() > 0 {
-			remainders = append(remainders, remainder{i, rest})
 		}
 	}
-	slices.SortFunc(remainders, func(a, b remainder) int {
-		return cmp.Or(b.of.Cmp(a.of), compareParts(&t.rows[a.at].Part, &t.rows[b.at].Part))
-	})
-	for _, r := range remainders[:max(0, min(int(left), len(remainders)))] {
-		amount(&t.rows[r.at]).rounded++
+	slices.SortFunc(broken, func(a, b int) int { return compareParts(&t.rows[a].Part, &t.rows[b].Part) })
+	values := make([]*big.Int, len(broken))
+	for i, at := range broken {
+		a := amount(&t.rows[at])
+		values[i] = new(big.Int).Mul(big.NewInt(a.own), exactScale)
+		if a.exact != nil {
+			values[i].Add(values[i], a.exact)
+		}
+	}
+	for i, share := range shareOut(big.NewInt(left), values, new(big.Int).Mul(exactScale, big.NewInt(divisor))) {
+		if !share.IsInt64() {
+			return 0, errAmountRange
+		}
+		amount(&t.rows[broken[i]]).rounded = share.Int64()
 	}
 	return sum, nil
 }
