@@ -25,6 +25,8 @@ type model struct {
 	data   contents
 	// epochLast makes epochs unique for good, as random ones are in the store.
 	epochLast uint64
+	// takenOver is which topic each epoch was given for.
+	takenOver map[uint64]string
 	deadUntil time.Time
 	// backup is what restore brings back, and tearing that it is taken within the
 	// next batch.
@@ -99,7 +101,7 @@ var errFault = errors.New("injected fault")
 
 func newModel(seed uint64, f faults) *model {
 	return &model{
-		random: rand.New(rand.NewPCG(seed, 2)), faults: f, calls: map[string]int{}, saved: func([]clickhouse.Progress) {},
+		random: rand.New(rand.NewPCG(seed, 2)), faults: f, calls: map[string]int{}, takenOver: map[uint64]string{}, saved: func([]clickhouse.Progress) {},
 		data: contents{epochs: map[int32]uint64{}, logs: map[place]*log{}, groups: map[revenue.GroupKey]groupContents{},
 			view: map[cell]measures{}, differing: map[cell]measures{}},
 	}
@@ -170,7 +172,7 @@ func (m *model) TakeOver(ctx context.Context, topicID string, slices []int32) (m
 	taken := map[int32]clickhouse.Takeover{}
 	for _, slice := range slices {
 		m.epochLast++
-		m.data.epochs[slice] = m.epochLast
+		m.data.epochs[slice], m.takenOver[m.epochLast] = m.epochLast, topicID
 		taken[slice] = clickhouse.Takeover{Epoch: m.epochLast, NextOffset: m.log(topicID, slice).high, TopicChanged: m.topicChanged(topicID, slice)}
 	}
 	m.calls["takeovers"]++
