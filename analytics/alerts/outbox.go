@@ -65,6 +65,17 @@ func (n *Notifier) begin(ctx context.Context, alert string, due []clickhouse.Not
 // when the process ends is sent once more.
 const noteInterval = 2 * time.Second
 
+// attemptGrace is how long an attempt may still take when the process is asked to
+// stop: one that is cut off is made again, and its receiver may have had it.
+const attemptGrace = 2 * time.Second
+
+// lingering is done so much later than its parent.
+func lingering(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	forget := context.AfterFunc(parent, func() { time.AfterFunc(grace, cancel) })
+	return ctx, func() { forget(); cancel() }
+}
+
 // sendAll sends what is due to one receiver, one after the other, until one fails: then
 // it is down, or at its limit, and the rest waits for its turn.
 func (n *Notifier) sendAll(ctx context.Context, id string, due []clickhouse.Notification) error {
@@ -76,9 +87,12 @@ func (n *Notifier) sendAll(ctx context.Context, id string, due []clickhouse.Noti
 			noted = append(noted, n.dropped(due[i:])...)
 			break
 		}
-		result := n.deliver(ctx, &alert, due[i].ID, due[i].Body)
-		if ctx.Err() != nil {
-			break // the attempt was cut off by us
+		attempt, end := lingering(ctx, attemptGrace)
+		result := n.deliver(attempt, &alert, due[i].ID, due[i].Body)
+		cutOff := attempt.Err() != nil
+		end()
+		if result.err != nil && cutOff {
+			break // by us
 		}
 		noted = append(noted, n.tried(&due[i], result))
 		if result.gone() {
@@ -88,7 +102,7 @@ func (n *Notifier) sendAll(ctx context.Context, id string, due []clickhouse.Noti
 			n.Log.Info("a receiver wants nothing any more", zap.String("alert", id))
 			continue // the rest is dropped
 		}
-		if result.err != nil {
+		if result.err != nil || ctx.Err() != nil {
 			break
 		}
 		if time.Since(last) > noteInterval {
