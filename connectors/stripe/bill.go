@@ -2,6 +2,7 @@ package stripe
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"net/url"
 	"slices"
@@ -93,6 +94,9 @@ func (d *reader) billedTerms(until time.Time) []billed {
 
 // billsOf reads an invoice of the subscription.
 func (d *reader) billsOf(invoice object) []bill {
+	if invoice.Text("status") == "void" && invoice.Text("billing_reason") == "subscription_update" {
+		return nil // an update that waited for its payment, which did not come
+	}
 	starts := map[time.Time]*[2]bill{} // the term that begins then, and the change
 	var order []time.Time
 	for _, line := range list(invoice, "lines") {
@@ -113,15 +117,15 @@ func (d *reader) billsOf(invoice object) []bill {
 		of.lines = append(of.lines, line)
 	}
 	var bills []bill
-	state := invoice.Text("status")
 	for _, at := range order {
 		term, change := starts[at][0], starts[at][1]
+		// A change that begins a new term (to another interval) gives back what was billed
+		// of the old one, and bills the new one like any.
+		if len(change.lines) > 0 {
+			bills = append(bills, change)
+		}
 		if len(term.lines) > 0 {
 			bills = append(bills, d.collected(term)...)
-		}
-		// An update that waits for its payment has an invoice that may become void.
-		if len(change.lines) > 0 && (state == "paid" || state == "open") {
-			bills = append(bills, change)
 		}
 	}
 	return bills
@@ -138,18 +142,22 @@ func (d *reader) collected(b bill) []bill {
 		failed = paid.After(later)
 	}
 	b.status = revenue.StatusActive
-	overdue := bill{at: later, invoice: o, status: revenue.StatusPastDue}
+	overdue, recovered := bill{at: later, invoice: o, status: revenue.StatusPastDue}, bill{at: paid, invoice: o, status: revenue.StatusActive}
+	opens := o.Text("billing_reason") == "subscription_create" && !sent
 	free := !slices.ContainsFunc(b.lines, func(line object) bool { return line.Count("amount") != 0 })
 	if free && d.seconds(d.object, "trial_end").After(b.at) {
 		b.status = revenue.StatusTrialing
 		return []bill{b}
 	}
 	switch state := o.Text("status"); {
-	case state == "paid":
-		if failed && later.After(b.at) && paid.After(later) {
-			return []bill{b, overdue, {at: paid, invoice: o, status: revenue.StatusActive}}
+	case state == "paid" && failed && paid.After(b.at) && paid.After(later):
+		if opens {
+			b.status = revenue.StatusUnpaid // incomplete till then
+			return []bill{b, recovered}
 		}
-	case o.Text("billing_reason") == "subscription_create":
+		return []bill{b, overdue, recovered}
+	case state == "paid":
+	case opens:
 		return nil // it never became a subscription, or not by this
 	case state == "draft":
 		if o.Flag("auto_advance") {
@@ -159,7 +167,7 @@ func (d *reader) collected(b bill) []bill {
 			b.status = revenue.StatusPaused
 		}
 	case sent && (state == "open" || state == "uncollectible"), o.Flag("attempted"), o.Count("attempt_count") > 0:
-		if later.After(b.at) && later.Before(d.delivery.ReceivedAt) {
+		if !later.Before(b.at) && later.Before(d.delivery.ReceivedAt) {
 			return []bill{b, overdue}
 		}
 	case state == "void" && sent: // the merchant's own doing, which says nothing of the subscription
@@ -193,60 +201,92 @@ func (h *holding) gap(all []billed, next time.Time) []billed {
 
 // take applies a bill, and reports whether it says anything.
 func (h *holding) take(d *reader, b bill) bool {
-	if b.changes && !unambiguous(b.lines) {
+	if b.changes && !d.unambiguous(b.lines) {
 		return false
 	}
 	if b.invoice.Text("status") == "draft" && (h.status == revenue.StatusPastDue || h.status == revenue.StatusUnpaid) {
 		b.status = revenue.StatusUnpaid // not paused: Stripe has given up, and goes on drafting
 	}
-	if len(b.lines) > 0 { // what is not billed again has been taken out
-		maps.DeleteFunc(h.items, func(_ string, line object) bool { return !d.seconds(line, "period.end").After(b.at) })
+	if len(b.lines) > 0 {
+		h.bill(d, b)
 	}
+	h.status = cmp.Or(b.status, h.status, revenue.StatusActive)
+	return true
+}
+
+// bill applies the lines of a bill.
+func (h *holding) bill(d *reader, b bill) {
+	// What is not billed again has been taken out, and a trial may end early.
+	tried := !b.changes && h.status == revenue.StatusTrialing
+	maps.DeleteFunc(h.items, func(_ string, line object) bool { return tried || !d.seconds(line, "period.end").After(b.at) })
 	was := maps.Clone(h.items)
 	if b.changes {
 		for _, line := range b.lines {
 			delete(h.items, itemOf(line))
 		}
 	}
+	billed := map[string]bool{}
 	for _, line := range b.lines {
 		item := itemOf(line)
-		if b.changes {
-			if line.Count("amount") < 0 {
-				continue // what was paid and not used
-			}
+		switch {
+		case b.changes && givesBack(line):
+			continue
+		case b.changes:
 			line = maps.Clone(line) // prorations are never discounted
 			line["discounts"] = was[item].Value("discounts")
+		case billed[item]: // every tier has a line, and its flat amount one without a quantity
+			line = maps.Clone(line)
+			line["quantity"] = json.Number(strconv.FormatInt(h.items[item].Count("quantity")+line.Count("quantity"), 10))
 		}
+		billed[item] = true
 		h.items[item] = line
+		h.taxed = line.Has("taxes") || line.Has("tax_rates")
+	}
+	if !b.changes || len(was) == 0 {
+		h.discounts = d.discountsOf(b.invoice)
+	}
+	if len(h.items) > 0 {
+		h.ends = time.Time{}
+	}
+	for _, line := range h.items {
 		if end := d.seconds(line, "period.end"); end.After(h.ends) {
 			h.ends = end
 		}
-		h.taxed = line.Has("taxes") || line.Has("tax_rates")
 	}
-	if len(b.lines) > 0 && !b.changes {
-		h.discounts = d.discountsOf(b.invoice)
-	}
-	h.status = cmp.Or(b.status, h.status, revenue.StatusActive)
-	return true
 }
 
 // unambiguous reports whether the lines of a change say what became of which item: of
-// each, at most one line says what it was from then on.
-func unambiguous(lines []object) bool {
+// each, at most one line says what it was from then on, at a price that is known.
+func (d *reader) unambiguous(lines []object) bool {
 	became := map[string]bool{}
 	for _, line := range lines {
 		item := itemOf(line)
-		if item == "" || line.Count("amount") >= 0 && became[item] {
+		if item == "" {
 			return false
 		}
-		became[item] = became[item] || line.Count("amount") >= 0
+		if givesBack(line) {
+			continue
+		}
+		if became[item] || d.priceOf(line).Flag("deleted") {
+			return false
+		}
+		became[item] = true
 	}
 	return true
 }
 
-// itemOf is the item of a subscription that a line bills.
+// givesBack reports whether a line of a change is about what was paid and not used. It
+// may come to nothing, after a discount of all.
+func givesBack(line object) bool {
+	return line.Count("amount") < 0 || line.Value("proration_details.credited_items",
+		"parent.subscription_item_details.proration_details.credited_items", "parent.invoice_item_details.proration_details.credited_items") != nil
+}
+
+// itemOf is the item of a subscription that a line bills; its price, where a bill is from
+// before there were items.
 func itemOf(line object) string {
-	return line.ID("subscription_item", "parent.subscription_item_details.subscription_item")
+	_, price := lineProduct(line)
+	return cmp.Or(line.ID("subscription_item", "parent.subscription_item_details.subscription_item"), price)
 }
 
 // discountsOf are the discounts of an invoice that are the subscription's, and not those
@@ -303,7 +343,7 @@ func (d *reader) priceOf(line object) object {
 	}
 	interval, count := intervalOf(d.seconds(line, "period.start"), d.seconds(line, "period.end"))
 	return object{
-		"id": id, "product": line.Value("pricing.price_details.product"), "currency": line.Value("currency"), "unit_amount_decimal": line.Value("pricing.unit_amount_decimal"),
+		"id": id, "deleted": true, "product": line.Value("pricing.price_details.product"), "currency": line.Value("currency"), "unit_amount_decimal": line.Value("pricing.unit_amount_decimal"),
 		"recurring": map[string]any{"interval": interval, "interval_count": strconv.FormatInt(count, 10)},
 	}
 }

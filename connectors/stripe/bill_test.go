@@ -25,7 +25,7 @@ var catalogue = map[string]map[string]any{
 	"price_year":   price("price_year", 48000, "year", 1),
 	"price_seats": {"id": "price_seats", "currency": "usd", "product": "prod_seats", "billing_scheme": "tiered", "tiers_mode": "graduated",
 		"recurring": map[string]any{"interval": "month", "interval_count": 1, "usage_type": "licensed"},
-		"tiers":     []any{map[string]any{"up_to": 10, "unit_amount": 1000}, map[string]any{"up_to": nil, "unit_amount": 500}}},
+		"tiers":     []any{map[string]any{"up_to": 10, "unit_amount": 1000, "flat_amount": 900}, map[string]any{"up_to": nil, "unit_amount": 500}}},
 	"price_use": {"id": "price_use", "currency": "usd", "product": "prod_use", "unit_amount": 10,
 		"recurring": map[string]any{"interval": "month", "interval_count": 1, "usage_type": "metered"}},
 	"price_gone": price("price_gone", 1500, "month", 3),
@@ -97,6 +97,31 @@ func (s *story) line(item any, amount int64, from, until time.Time, proration bo
 		"taxes":   []any{}, "discounts": []any{}}
 }
 
+// termLines bill an item for a term: of a price with tiers each tier has a line, and what
+// is flat in it another, of no quantity.
+func (s *story) termLines(item any) []any {
+	of := object(item.(map[string]any))
+	tiers := elements(of, "price.tiers")
+	if len(tiers) == 0 {
+		return []any{s.line(item, 100, s.term[0], s.term[1], false)}
+	}
+	var lines []any
+	left := of["quantity"].(int)
+	for _, tier := range tiers {
+		within := left
+		if top, bounded := object(tier.(map[string]any))["up_to"].(int); bounded {
+			within = min(top, left)
+		}
+		for _, quantity := range []int{within, 0} {
+			part := maps.Clone(of)
+			part["quantity"] = quantity
+			lines = append(lines, s.line(map[string]any(part), 100, s.term[0], s.term[1], false))
+		}
+		left -= within
+	}
+	return lines
+}
+
 // bills makes the invoice of the term that begins then, or of what is pending alone.
 func (s *story) bills(at time.Time, term bool, members map[string]any) {
 	lines := s.pending
@@ -106,7 +131,7 @@ func (s *story) bills(at time.Time, term bool, members map[string]any) {
 		months := map[string]int{"month": 1, "year": 12}[of.Text("interval")] * of["interval_count"].(int)
 		s.term = [2]time.Time{at, at.AddDate(0, months, 0)}
 		for i := range s.items {
-			lines = append(lines, s.line(s.items[i], 100, s.term[0], s.term[1], false))
+			lines = append(lines, s.termLines(s.items[i])...)
 		}
 	}
 	s.invoices++
@@ -390,7 +415,9 @@ func ascending(n int) []int {
 // and with repeats.
 func TestBillsTellWhatWasNotTold(t *testing.T) {
 	connector := New(DefaultConfig(), nil)
-	for name, s := range stories() {
+	all := stories()
+	maps.Copy(all, turns())
+	for name, s := range all {
 		t.Run(name, func(t *testing.T) {
 			api := stripeOf(t, s)
 			past := pastOf(t, connector, api, nil, connectortest.ReceivedAt)
