@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"revstream/connectors"
 )
@@ -96,20 +97,34 @@ func (d *reader) fetchLinks(m money, units int64) (ok bool) {
 }
 
 // complete puts into a subscription what its events leave out: the tiers of prices,
-// which never change, and the discounts, as far as it still has them.
+// which never change, what they are in its currency if that is not their first, and
+// the discounts, as far as it still has them.
 func (d *reader) complete(subscription object) {
 	if d.api == nil {
 		return
 	}
 	for _, line := range itemsOf(subscription) {
-		price := line.Child("price", "plan")
-		if price.Text("billing_scheme") == "tiered" && len(list(price, "tiers")) == 0 {
-			full := d.api.get("/v1/prices/"+url.PathEscape(price.ID("id")), url.Values{"expand[]": {"tiers"}})
-			price["tiers"] = full.Value("tiers")
-		}
+		d.completePrice(line.Child("price", "plan"), cmp.Or(subscription.Text("currency"), firstCurrency(subscription)))
 		d.completeDiscounts(elements(line, "discounts"))
 	}
 	d.completeDiscounts(elements(subscription, "discounts"))
+}
+
+// completePrice puts into a price what it is in a currency.
+func (d *reader) completePrice(price object, currency string) {
+	path := "/v1/prices/" + url.PathEscape(price.ID("id"))
+	tiered := price.Text("billing_scheme") == "tiered"
+	if code := price.Text("currency"); code != "" && !strings.EqualFold(code, currency) {
+		expand := url.Values{"expand[]": {"currency_options"}}
+		if tiered {
+			expand.Add("expand[]", "currency_options."+strings.ToLower(currency)+".tiers")
+		}
+		if price.Child("currency_options") == nil {
+			price["currency_options"] = d.api.get(path, expand).Value("currency_options")
+		}
+	} else if tiered && len(list(price, "tiers")) == 0 {
+		price["tiers"] = d.api.get(path, url.Values{"expand[]": {"tiers"}}).Value("tiers")
+	}
 }
 
 // completeDiscounts replaces the discounts that are given by their id alone.

@@ -130,11 +130,18 @@ func (f *fetcher) completeLists(o object) {
 		nested := o.Child(place)
 		for nested.Flag("has_more") && f.failure == nil {
 			shown := list(nested, "data")
-			path := nested.Text("url")
-			if len(shown) == 0 || path == "" {
+			path, err := url.Parse(nested.Text("url")) // that of items says in a query of which subscription
+			if len(shown) == 0 || err != nil || path.Path == "" {
 				return
 			}
-			rest := f.get(path, url.Values{"limit": {strconv.Itoa(pageSize)}, "starting_after": {shown[len(shown)-1].ID("id")}})
+			query := path.Query()
+			query.Set("limit", strconv.Itoa(pageSize))
+			query.Set("starting_after", shown[len(shown)-1].ID("id"))
+			query.Set("expand[]", "data.discounts")
+			rest := f.get(path.EscapedPath(), query)
+			if rest == nil {
+				return // it still says that there is more
+			}
 			elements, _ := nested["data"].([]any)
 			more, _ := rest["data"].([]any)
 			nested["data"], nested["has_more"] = append(elements, more...), rest.Flag("has_more") && len(more) > 0

@@ -75,6 +75,8 @@ func TestRequestsAreWellFormed(t *testing.T) {
 		{Type: "refund.created", Object: []byte(`{"id":"re_1","object":"refund","amount":500,"currency":"usd","status":"succeeded","payment_intent":"pi_1","balance_transaction":"txn_1"}`)},
 		{Type: "customer.subscription.created", Object: []byte(`{"id":"sub_1","object":"subscription","status":"active","customer":"cus_1","currency":"usd","created":1767225600,"discounts":["di_1"],
 			"items":{"data":[{"id":"si_1","quantity":3,"price":{"id":"price_1","currency":"usd","billing_scheme":"tiered","recurring":{"interval":"month","interval_count":1,"usage_type":"licensed"}}}]}}`)},
+		{Type: "customer.subscription.created", Object: []byte(`{"id":"sub_2","object":"subscription","status":"active","customer":"cus_1","currency":"eur","created":1767225600,
+			"items":{"data":[{"id":"si_1","quantity":3,"price":{"id":"price_2","currency":"usd","billing_scheme":"tiered","recurring":{"interval":"month","interval_count":1,"usage_type":"licensed"}}}]}}`)},
 	} {
 		f.Created, f.APIVersion = 1767225600, "2025-08-27.basil"
 		d := past.Delivery
@@ -83,13 +85,17 @@ func TestRequestsAreWellFormed(t *testing.T) {
 			t.Errorf("%s: %v", f.Type, err)
 		}
 	}
+	api := newFetcher(t.Context(), past.Client, &past.Delivery, "")
+	for place, path := range map[string]string{"items": "/v1/subscription_items?subscription=sub_1", "lines": "/v1/invoices/in_1/lines"} {
+		api.completeLists(object{place: map[string]any{"has_more": true, "url": path, "data": []any{map[string]any{"id": "of_1"}}}})
+	}
 	for what := range mock.asked {
 		if strings.HasPrefix(what, "refused: ") {
 			t.Error(what)
 		}
 	}
 	want := append(slices.Collect(maps.Values(listOf)), "/v1/events", "/v1/balance_transactions", "/v1/balance_transactions/ID", "/v1/charges/ID",
-		"/v1/prices/ID", "/v1/subscriptions/ID")
+		"/v1/prices/ID", "/v1/subscriptions/ID", "/v1/subscription_items", "/v1/invoices/in_1/lines")
 	for _, what := range want {
 		if len(mock.asked[what]) == 0 {
 			t.Errorf("nobody asked for %s", what)

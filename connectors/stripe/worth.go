@@ -153,17 +153,16 @@ func quantityOf(line object) *big.Rat {
 // reason why that is not known.
 func termAmount(line object, quantity *big.Rat, m money) (*big.Rat, string) {
 	price := line.Child("price", "plan")
-	if price.Text("billing_scheme") == "tiered" {
-		return tieredAmount(price, quantity)
-	}
-	unit := price.Literal("unit_amount_decimal", "unit_amount", "amount_decimal", "amount")
+	in := price // the currency
 	if code := price.Text("currency"); code != "" && !strings.EqualFold(code, m.code) {
-		option := price.Child("currency_options." + strings.ToLower(m.code))
-		if option == nil {
+		if in = price.Child("currency_options." + strings.ToLower(m.code)); in == nil {
 			return nil, unknownCurrency
 		}
-		unit = option.Literal("unit_amount_decimal", "unit_amount")
 	}
+	if price.Text("billing_scheme") == "tiered" {
+		return tieredAmount(list(in, "tiers"), price.Text("tiers_mode") == "volume", quantity)
+	}
+	unit := in.Literal("unit_amount_decimal", "unit_amount", "amount_decimal", "amount")
 	amount, ok := decimal(unit)
 	if !ok {
 		return nil, unknownPrice
@@ -189,13 +188,11 @@ func packages(price object, quantity *big.Rat) *big.Rat {
 
 // tieredAmount is what a quantity costs at a price with tiers, which bodies carry
 // only up to 2020-03-02 or when expanded.
-func tieredAmount(price object, quantity *big.Rat) (*big.Rat, string) {
-	tiers := list(price, "tiers")
+func tieredAmount(tiers []object, volume bool, quantity *big.Rat) (*big.Rat, string) {
 	if len(tiers) == 0 {
 		return nil, unknownTiers
 	}
 	total, below := new(big.Rat), new(big.Rat)
-	volume := price.Text("tiers_mode") == "volume"
 	for _, tier := range tiers {
 		top, bounded := decimal(tier.Literal("up_to"))
 		if !bounded || top.Cmp(quantity) > 0 {

@@ -75,6 +75,8 @@ func TestMonthlyWorth(t *testing.T) {
 		"interval unknown":          {priced("5", `"interval":"fortnight"`, `"unit_amount":5`), "", 0, []string{"interval"}},
 		"more items":                {basic, `,"items":{"has_more":true,"data":[` + basic + `]}`, 2000_0000, []string{"items"}},
 		"price in another currency": {`{"quantity":1,"price":{"currency":"eur","recurring":{` + month + `},"unit_amount":1,"currency_options":{"usd":{"unit_amount":2100}}}}`, "", 2100_0000, nil},
+		"tiers in another currency": {`{"quantity":3,"price":{"currency":"eur","billing_scheme":"tiered","recurring":{` + month + `},"tiers":[{"up_to":null,"unit_amount":1}],"currency_options":{"usd":{"tiers":[{"up_to":null,"unit_amount":700}]}}}}`, "", 2100_0000, nil},
+		"tiers of another currency": {`{"quantity":3,"price":{"currency":"eur","billing_scheme":"tiered","recurring":{` + month + `},"tiers":[{"up_to":null,"unit_amount":1}],"currency_options":{"usd":{"unit_amount":null}}}}`, "", 0, []string{"tiers"}},
 		"currency unknown":          {`{"quantity":1,"price":{"currency":"eur","recurring":{` + month + `},"unit_amount":1}}`, "", 0, []string{"currency"}},
 		"too much":                  {priced("999999999999", month, `"unit_amount":999999999999`), "", 0, []string{"amount"}},
 		"plan of 2014":              {"", `,"plan":{"id":"gold","amount":1500,"currency":"usd","interval":"month","interval_count":3},"quantity":2`, 1000_0000, nil},
