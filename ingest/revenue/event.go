@@ -158,6 +158,9 @@ type Event struct {
 	// MRR is the monthly worth in 1/10,000 minor units (a signed change for
 	// KindMRRDelta).
 	MRR int64 `json:"mrr,omitempty"`
+	// MRRBeforeDiscounts is what MRR of a KindSubscription or KindPeriod was before the
+	// discounts that it is after, so greater; 0 if it is after none, or that is not known.
+	MRRBeforeDiscounts int64 `json:"mrr_before_discounts,omitempty"`
 	// ClosesMRR makes a KindMRRDelta end whatever MRR was declared before for its
 	// subscription, for sources that report churn without an amount.
 	ClosesMRR bool `json:"closes_mrr,omitempty"`

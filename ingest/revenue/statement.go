@@ -25,8 +25,12 @@ func (e *Event) Digest() Digest {
 	d.text(e.Currency, string(e.Billing), string(e.Status), e.Original, e.Reason)
 	d.optional(e.EndsAt, e.CancelRequestedAt, e.PeriodStart, e.PeriodEnd)
 	d.dimensions(&e.Dimensions)
-	if e.Presumed { // only then, so that the digests of all other statements are what they were before there were such
+	// Only then, so that the digests of all other statements are what they were before there were such.
+	if e.Presumed {
 		d.flag(true)
+	}
+	if e.MRRBeforeDiscounts != 0 {
+		d.number(e.MRRBeforeDiscounts)
 	}
 	return d.sum()
 }

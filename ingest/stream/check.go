@@ -137,8 +137,12 @@ func checkMoney(e *revenue.Event) error {
 	if e.MRR < -mrrMax || e.MRR > mrrMax || e.MRR < 0 && e.Kind != revenue.KindMRRDelta {
 		return fmt.Errorf("mrr %d is out of range for %s", e.MRR, e.Kind)
 	}
+	termed := e.Kind == revenue.KindSubscription || e.Kind == revenue.KindPeriod
+	if before := e.MRRBeforeDiscounts; before != 0 && (!termed || before <= e.MRR || before > mrrMax) {
+		return fmt.Errorf("mrr_before_discounts %d is out of range for %s of mrr %d", before, e.Kind, e.MRR)
+	}
 	if e.Currency == "" {
-		if e.Amount != 0 || e.Tax != 0 || e.Fee != 0 || e.Discount != 0 || e.MRR != 0 {
+		if e.Amount != 0 || e.Tax != 0 || e.Fee != 0 || e.Discount != 0 || e.MRR != 0 || e.MRRBeforeDiscounts != 0 {
 			return errors.New("money without currency")
 		}
 		return nil

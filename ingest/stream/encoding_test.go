@@ -44,6 +44,22 @@ const golden = `{"v":1,"workspace":"acme","provider":"stripe","account":"acct_1"
 	`"subscription":"sub_7","plan":"pro","metadata":{"seats":10,"ratio":1.10,"tags":["a"]},` +
 	`"delivery":{"id":"evt_9","type":"invoice.paid","integration":"we_1"}}`
 
+// What a subscription is worth before discounts is there only if it is after some.
+func TestListPricesAreEncoded(t *testing.T) {
+	e := payment()
+	e.Kind, e.MRR, e.MRRBeforeDiscounts = revenue.KindSubscription, 1500_0000, 2000_0000
+	encoded, err := EncodeEvent(nil, &e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(encoded), `"mrr":15000000,"mrr_before_discounts":20000000,"period_end"`) {
+		t.Errorf("encoded as %s", encoded)
+	}
+	if decoded, err := DecodeEvent(encoded); err != nil || decoded.MRRBeforeDiscounts != e.MRRBeforeDiscounts {
+		t.Errorf("%d, %v", decoded.MRRBeforeDiscounts, err)
+	}
+}
+
 // The bytes are published: other programs read them, and stored statements stay
 // for ever. A change of this text is a new encoding version.
 func TestEncodingIsPublished(t *testing.T) {
@@ -209,17 +225,23 @@ func TestDecodePoison(t *testing.T) {
 
 func TestEncodeRefuses(t *testing.T) {
 	for name, spoil := range map[string]func(*revenue.Event){
-		"no workspace":     func(e *revenue.Event) { e.Workspace = "" },
-		"no time":          func(e *revenue.Event) { e.OccurredAt = time.Time{} },
-		"identity":         func(e *revenue.Event) { e.ObjectID = "\xff" },
-		"negative":         func(e *revenue.Event) { e.Fee = -1 },
-		"negative mrr":     func(e *revenue.Event) { e.MRR = -1 },
-		"metadata":         func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"a":`) },
-		"metadata twice":   func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"a":1,"a":1}`) },
-		"metadata trails":  func(e *revenue.Event) { e.Metadata = json.RawMessage(`{},"v":2`) },
-		"metadata list":    func(e *revenue.Event) { e.Metadata = json.RawMessage(`[]`) },
-		"metadata deep":    func(e *revenue.Event) { e.Metadata = json.RawMessage(nested(65)) },
-		"metadata deep, {": func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"}":` + nested(64) + `}`) },
+		"no workspace":         func(e *revenue.Event) { e.Workspace = "" },
+		"no time":              func(e *revenue.Event) { e.OccurredAt = time.Time{} },
+		"identity":             func(e *revenue.Event) { e.ObjectID = "\xff" },
+		"negative":             func(e *revenue.Event) { e.Fee = -1 },
+		"negative mrr":         func(e *revenue.Event) { e.MRR = -1 },
+		"discount of a charge": func(e *revenue.Event) { e.MRRBeforeDiscounts = 1 },
+		"no discount":          func(e *revenue.Event) { e.Kind, e.MRR, e.MRRBeforeDiscounts = revenue.KindSubscription, 1, 1 },
+		"list price, no currency": func(e *revenue.Event) {
+			e.Kind, e.Amount, e.Tax, e.MRRBeforeDiscounts, e.Currency = revenue.KindSubscription, 0, 0, 1, ""
+		},
+		"list price out of range": func(e *revenue.Event) { e.Kind, e.MRRBeforeDiscounts = revenue.KindPeriod, mrrMax+1 },
+		"metadata":                func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"a":`) },
+		"metadata twice":          func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"a":1,"a":1}`) },
+		"metadata trails":         func(e *revenue.Event) { e.Metadata = json.RawMessage(`{},"v":2`) },
+		"metadata list":           func(e *revenue.Event) { e.Metadata = json.RawMessage(`[]`) },
+		"metadata deep":           func(e *revenue.Event) { e.Metadata = json.RawMessage(nested(65)) },
+		"metadata deep, {":        func(e *revenue.Event) { e.Metadata = json.RawMessage(`{"}":` + nested(64) + `}`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := payment()

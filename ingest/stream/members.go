@@ -46,6 +46,7 @@ var members = []member{
 	{"original", false, func(e *revenue.Event) any { return &e.Original }},
 
 	{"mrr", false, func(e *revenue.Event) any { return &e.MRR }},
+	{"mrr_before_discounts", false, func(e *revenue.Event) any { return &e.MRRBeforeDiscounts }},
 	{"closes_mrr", false, func(e *revenue.Event) any { return &e.ClosesMRR }},
 	{"ends_at", false, func(e *revenue.Event) any { return &e.EndsAt }},
 	{"cancel_requested_at", false, func(e *revenue.Event) any { return &e.CancelRequestedAt }},
