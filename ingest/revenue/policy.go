@@ -23,6 +23,9 @@ type Policy struct {
 	// ChurnAtRequest has a subscription be worth nothing as soon as its cancellation was
 	// asked for, rather than from the end of what is paid.
 	ChurnAtRequest bool
+	// IgnoreDiscounts has subscriptions be worth what they are before discounts, where that
+	// is said of them.
+	IgnoreDiscounts bool
 }
 
 // HousePolicy is that of our own definitions.
@@ -41,8 +44,24 @@ func (p Policy) Restate(events []Event) []LedgerRow {
 
 // movements are the rows of a ledger by the policy that say what subscriptions are worth.
 func (p Policy) movements(statements []statement) []LedgerRow {
-	rows := ledger(statements, func(stand standing) []Entry { return sortStanding(stand).state(p) })
+	rows := ledger(p.valued(statements), func(stand standing) []Entry { return sortStanding(stand).state(p) })
 	return slices.DeleteFunc(rows, func(row LedgerRow) bool { return row.Kind.Family() != FamilyState })
+}
+
+// valued are the statements with what the policy takes each to be worth. They stay the
+// statements that they are: which of them stand, and are withdrawn, is the same by all.
+func (p Policy) valued(statements []statement) []statement {
+	if !p.IgnoreDiscounts {
+		return statements
+	}
+	valued := slices.Clone(statements)
+	for i := range valued {
+		if e := *valued[i].Event; e.MRRBeforeDiscounts > 0 {
+			e.MRR = e.MRRBeforeDiscounts
+			valued[i].Event = &e
+		}
+	}
+	return valued
 }
 
 // lasts reports whether what is past due since a moment counts still.

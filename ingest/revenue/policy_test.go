@@ -1,6 +1,8 @@
 package revenue
 
 import (
+	"encoding/hex"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -30,6 +32,9 @@ func subscribed() *rapid.Generator[[]Event] {
 				e.CancelRequestedAt = pointer(e.OccurredAt.Add(time.Duration(rapid.IntRange(-20, 20).Draw(t, "request")) * 2 * time.Hour))
 				e.EndsAt = pointer(e.OccurredAt.Add(time.Duration(rapid.IntRange(0, 300).Draw(t, "end")) * 2 * time.Hour))
 			}
+			if (e.Kind == KindSubscription || e.Kind == KindPeriod) && rapid.IntRange(0, 2).Draw(t, "discounted") == 0 {
+				e.MRRBeforeDiscounts = max(0, e.MRR) + int64(rapid.IntRange(1, 3).Draw(t, "off"))*MRRScale
+			}
 			events = append(events, e)
 		}
 		return events
@@ -39,8 +44,9 @@ func subscribed() *rapid.Generator[[]Event] {
 func policy() *rapid.Generator[Policy] {
 	return rapid.Custom(func(t *rapid.T) Policy {
 		return Policy{
-			PastDueGrace:   rapid.SampledFrom([]time.Duration{0, 24 * time.Hour, 7 * 24 * time.Hour, PastDueGrace, PastDueNever}).Draw(t, "grace"),
-			ChurnAtRequest: rapid.Bool().Draw(t, "at request"),
+			PastDueGrace:    rapid.SampledFrom([]time.Duration{0, 24 * time.Hour, 7 * 24 * time.Hour, PastDueGrace, PastDueNever}).Draw(t, "grace"),
+			ChurnAtRequest:  rapid.Bool().Draw(t, "at request"),
+			IgnoreDiscounts: rapid.Bool().Draw(t, "before discounts"),
 		}
 	})
 }
@@ -49,6 +55,12 @@ func policy() *rapid.Generator[Policy] {
 // subscription, and every term.
 func oracleUnder(p Policy, events []Event, t time.Time, currency string) (total int64) {
 	standing := oracleStanding(events)
+	for fact, e := range standing {
+		if p.IgnoreDiscounts && e.MRRBeforeDiscounts > 0 {
+			e.MRR = e.MRRBeforeDiscounts
+			standing[fact] = e
+		}
+	}
 	for _, e := range standing {
 		if e.Kind == KindPeriod && !e.Deleted && e.Status == "" && e.MRR > 0 && e.Currency == currency &&
 			!t.Before(*e.PeriodStart) && t.Before(oracleTermEnd(p, standing, e)) {
@@ -134,7 +146,7 @@ func oracleTermEnd(p Policy, standing map[string]Event, term Event) time.Time {
 // The ledger and what a policy restates of it come to what a naive reading of the policy
 // says, at every moment, in every currency, and as of any moment of knowledge.
 func TestRestatedLedgerFollowsThePolicy(t *testing.T) {
-	var byGrace, byRequest bool // some history was restated for it
+	var byGrace, byRequest, byDiscounts bool // some history was restated for it
 	rapid.Check(t, func(t *rapid.T) {
 		events := subscribed().Draw(t, "events")
 		p := policy().Draw(t, "policy")
@@ -142,7 +154,10 @@ func TestRestatedLedgerFollowsThePolicy(t *testing.T) {
 		if p == HousePolicy() && len(restated) > 0 {
 			t.Fatalf("the house restates its own ledger: %v", restated)
 		}
-		byGrace, byRequest = byGrace || !p.ChurnAtRequest && len(restated) > 0, byRequest || p.ChurnAtRequest && len(restated) > 0
+		differs := len(restated) > 0
+		byRequest = byRequest || differs && p == Policy{PastDueGrace, true, false}
+		byDiscounts = byDiscounts || differs && p == Policy{PastDueGrace, false, true}
+		byGrace = byGrace || differs && !p.ChurnAtRequest && !p.IgnoreDiscounts
 		rows := append(Ledger(events), restated...)
 		asOf := hours(rapid.IntRange(0, 13).Draw(t, "asOf"))
 		received := slices.DeleteFunc(slices.Clone(events), func(e Event) bool { return e.ReceivedAt.After(asOf) })
@@ -161,7 +176,7 @@ func TestRestatedLedgerFollowsThePolicy(t *testing.T) {
 			}
 		}
 	})
-	if !byGrace || !byRequest {
+	if !byGrace || !byRequest || !byDiscounts {
 		t.Error("no policy made a difference: the test shows nothing")
 	}
 }
@@ -188,6 +203,60 @@ func TestRestatedLedgerIsALedger(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Without discounts subscriptions are worth what they would be if their statements said so:
+// the ledger and what is restated are that of statements at list prices.
+func TestListPricesAreThoseOfTheStatements(t *testing.T) {
+	discounted := false
+	rapid.Check(t, func(t *rapid.T) {
+		events := subscribed().Draw(t, "events")
+		p := HousePolicy()
+		p.IgnoreDiscounts = true
+		listed := slices.Clone(events)
+		for i := range listed {
+			if e := &listed[i]; e.MRRBeforeDiscounts > 0 {
+				e.MRR, e.MRRBeforeDiscounts = e.MRRBeforeDiscounts, 0
+				discounted = true
+			}
+		}
+		ofState := func(rows []LedgerRow) map[uint64]int64 {
+			return net(slices.DeleteFunc(rows, func(r LedgerRow) bool { return r.Kind.Family() != FamilyState }))
+		}
+		if got, want := ofState(append(Ledger(events), p.Restate(events)...)), ofState(Ledger(listed)); !maps.Equal(got, want) {
+			t.Fatalf("without discounts %v, at list prices %v", got, want)
+		}
+	})
+	if !discounted {
+		t.Error("nothing was discounted: the test shows nothing")
+	}
+}
+
+// A discount of all that a subscription costs is a churn by the house, and nothing without
+// discounts; one of a part is a contraction.
+func TestDiscountsByPolicies(t *testing.T) {
+	events := []Event{subscription("2026-01-01", StatusActive, 20), subscription("2026-02-01", StatusActive, 15), subscription("2026-03-01", StatusActive, 0)}
+	for i := range events[1:] {
+		events[i+1].MRRBeforeDiscounts = 20 * MRRScale
+	}
+	worth := func(rows []LedgerRow) (kinds []EntryKind) {
+		slices.SortStableFunc(rows, func(a, b LedgerRow) int { return a.OccurredAt.Compare(b.OccurredAt) })
+		sums := net(rows)
+		for _, row := range rows {
+			if row.MRR != 0 && sums[row.RowID] > 0 {
+				kinds = append(kinds, row.Kind)
+			}
+		}
+		return kinds
+	}
+	if got := worth(Ledger(events)); !slices.Equal(got, []EntryKind{EntryNew, EntryContraction, EntryChurn}) {
+		t.Errorf("by the house %v", got)
+	}
+	p := HousePolicy()
+	p.IgnoreDiscounts = true
+	if got := worth(append(Ledger(events), p.Restate(events)...)); !slices.Equal(got, []EntryKind{EntryNew}) {
+		t.Errorf("without discounts %v", got)
+	}
 }
 
 // A past due subscription leaves when the policy says, and comes back when it pays; the
@@ -224,5 +293,19 @@ func TestPastDueByPolicies(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+// The digest of a statement that says nothing of discounts is what it was before any could,
+// so that what is delivered again is known for the same.
+func TestDigestsOfUndiscounted(t *testing.T) {
+	e := subscription("2026-01-01", StatusActive, 20)
+	before := e.Digest()
+	if got := hex.EncodeToString(before[:]); got != "845295bb97db7828cd4955ae87c6801d" {
+		t.Errorf("the digest is %s", got)
+	}
+	e.MRRBeforeDiscounts = 25 * MRRScale
+	if e.Digest() == before {
+		t.Error("a list price makes no other statement")
 	}
 }
