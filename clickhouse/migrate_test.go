@@ -97,6 +97,8 @@ func TestOlderStatementsAreFound(t *testing.T) {
 		{Kind: revenue.KindSubscription, Dimensions: noted(`{"mrr_unknown":"tiers"}`)}, {Kind: revenue.KindCharge, Dimensions: noted(`{"a":{"b":"}"},"provisional":"x"}`)},
 		{Kind: revenue.KindAttribution, Dimensions: noted(`{"provisional": "x"}`)}, {Kind: revenue.KindSubscription, Dimensions: noted(`{"estimated":"x"}`)},
 		{Kind: revenue.KindCharge, Dimensions: noted(`{"amount_estimated":"x"}`)}, {Kind: revenue.KindRefund, Dimensions: noted(`{"provisional":"x"}`)},
+		{Kind: revenue.KindSubscription, MRRBeforeDiscounts: 1}, {Kind: revenue.KindPeriod, MRRBeforeDiscounts: 1},
+		{Kind: revenue.KindSubscription, Dimensions: noted(`{"mrr_before_discounts":1}`)},
 		{Kind: revenue.KindCharge, Dimensions: noted(`{"plan":"provisional"}`)}, {Kind: revenue.KindCharge, Dimensions: revenue.Dimensions{Plan: "mrr_unknown"}},
 	}
 	for i := range events {
@@ -104,7 +106,7 @@ func TestOlderStatementsAreFound(t *testing.T) {
 		events[i].OccurredAt, events[i].ReceivedAt = testNow, testNow
 	}
 	must(t, store.InsertStatements(t.Context(), w.statements(0, events)))
-	for column, want := range map[string]int64{"past_due": 1, "ending": 4, "uncertain": 6} {
+	for column, want := range map[string]int64{"past_due": 1, "ending": 4, "uncertain": 6, "discounted": 2} {
 		older, _, err := Select[string](t.Context(), store,
 			"SELECT default_expression FROM system.columns WHERE database = currentDatabase() AND table = 'events' AND name = {column:String}", Named{"column", column})
 		must(t, err)

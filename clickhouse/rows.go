@@ -69,6 +69,7 @@ func statementColumns() []column[Statement] {
 		flag("past_due", func(s *Statement) bool { return pastDue(s.Event) }),
 		flag("ending", func(s *Statement) bool { return ending(s.Event) }),
 		flag("uncertain", func(s *Statement) bool { return s.Event.MayBeUncertain() }),
+		flag("discounted", func(s *Statement) bool { return s.Event.MRRBeforeDiscounts != 0 }),
 	}
 }
 
