@@ -61,6 +61,9 @@ func mistaken(random *rand.Rand, events []revenue.Event) []revenue.Event {
 		wrong := e
 		wrong.Version = e.Version - 1
 		wrong.Amount, wrong.MRR = e.Amount+4321, e.MRR+4321*revenue.MRRScale
+		if e.MRRBeforeDiscounts > 0 {
+			wrong.MRRBeforeDiscounts = e.MRRBeforeDiscounts + 5432*revenue.MRRScale
+		}
 		never := e
 		never.ObjectID += "_never"
 		gone := never
@@ -207,6 +210,7 @@ func about(t *testing.T, fields []string) func(*revenue.Event) {
 				"reason": func() { e.Reason = value }, "status": func() { e.Status = revenue.Status(value) },
 				"subscription": func() { recurring(e.Billing, value)(e) },
 				"cancels":      func() { cancelRequested(value + "T12:00:00Z")(e) }, "ends": func() { ends(value + "T12:00:00Z")(e) },
+				"list":     func() { e.MRRBeforeDiscounts = listPrice(t, value, e.Currency) },
 				"discount": func() { e.Discount, _ = revenue.ParseAmount(value, "USD") },
 				"tax":      func() { e.Tax, _ = revenue.ParseAmount(value, "USD") }, "fee": func() { e.Fee, _ = revenue.ParseAmount(value, "USD") },
 				"tier": func() { e.Metadata = json.RawMessage(`{"tier":"` + value + `"}`) },
@@ -221,6 +225,16 @@ func about(t *testing.T, fields []string) func(*revenue.Event) {
 			e.Group = revenue.GroupName("stripe", "", true, e.Customer)
 		}
 	}
+}
+
+// listPrice is what a subscription is worth before discounts.
+func listPrice(t *testing.T, text, currency string) int64 {
+	t.Helper()
+	amount, err := revenue.ParseAmount(text, currency)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return amount * revenue.MRRScale
 }
 
 // ask puts the questions and compares the figures that the example has.
@@ -354,7 +368,7 @@ func TestEveryMetricAndProfileHasAnExample(t *testing.T) {
 			t.Errorf("the profile %s has no example", profile)
 		}
 	}
-	for _, policy := range []string{"pastDueDays=0", "pastDueDays=7", "pastDueDays=30", "pastDueDays=90", "pastDueDays=never", "churnTiming=end", "churnTiming=request"} {
+	for _, policy := range []string{"pastDueDays=0", "pastDueDays=7", "pastDueDays=30", "pastDueDays=90", "pastDueDays=never", "churnTiming=end", "churnTiming=request", "discounts=deducted", "discounts=ignored"} {
 		if !parameters[policy] {
 			t.Errorf("%s has no example", policy)
 		}

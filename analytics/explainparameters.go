@@ -39,7 +39,7 @@ type ExplainQuery struct {
 var explainParameters = []string{"workspaceSlug", "figure", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
 	"attributionType", "metadata", "asOf", "mode", "changedSince",
-	"breakdown", "part", "refundBasis", "cohort", "period", "measure", "basis", "interval", "profile", "pastDueDays", "churnTiming", "limit", "cursor"}
+	"breakdown", "part", "refundBasis", "cohort", "period", "measure", "basis", "interval", "profile", "pastDueDays", "churnTiming", "discounts", "limit", "cursor"}
 
 const (
 	explainLimitDefault = 50
@@ -103,7 +103,7 @@ func (q *ExplainQuery) named(p *parser, figures map[string]figure) {
 		p.fail("profile", "no profile defines %s otherwise", name)
 	}
 	if known && q.policy != (policy{}) && (ofRevenue || !followsProfiles(name, figures)) {
-		p.fail("pastDueDays, churnTiming", "they say nothing of %s", name)
+		p.fail(strings.Join(policyParameters, ", "), "they say nothing of %s", name)
 	}
 	// Who pays for a plan, say, is no sum of movements.
 	if name == "customers" && (q.placed() || len(p.values["breakdown"]) > 0) {

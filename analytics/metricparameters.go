@@ -84,7 +84,7 @@ func (q *SeriesQuery) refuseProfile(about string) error {
 // refusePolicy refuses what is said of subscriptions in an answer about something else.
 func (q *SeriesQuery) refusePolicy(about string) error {
 	if q.policy != (policy{}) {
-		return badRequest(fmt.Errorf("pastDueDays, churnTiming: they say nothing of %s; leave them out", about))
+		return badRequest(fmt.Errorf("%s: they say nothing of %s; leave them out", strings.Join(policyParameters, ", "), about))
 	}
 	return nil
 }

@@ -144,7 +144,7 @@ func TestAnswersHoldToOpenAPI(t *testing.T) {
 		"/v1/export?workspaceSlug=acme&after=moon", "/v1/stream?workspaceSlug=acme&lastEventId=moon", "/v1/tables?" + range2026 + "&by=plan&limit=1", "/v1/tables?" + range2026 + "&by=campaign&asOf=2026-03-01", "/v1/tables?workspaceSlug=acme",
 		"/v1/alerts/notifications?workspaceSlug=acme", "/v1/alerts/notifications?workspaceSlug=acme&limit=1", "/v1/alerts/notifications?workspaceSlug=acme&state=x",
 		"/v1/explain?workspaceSlug=acme&figure=refundRate", "/v1/explain?workspaceSlug=acme&figure=luck",
-		"/v1/metrics/churn?" + range2026 + "&interval=month&pastDueDays=7", "/v1/tables?by=plan&" + range2026 + "&pastDueDays=never&churnTiming=request",
+		"/v1/metrics/churn?" + range2026 + "&interval=month&pastDueDays=7", "/v1/tables?by=plan&" + range2026 + "&pastDueDays=never&churnTiming=request&discounts=ignored",
 		"/v1/uncertain?workspaceSlug=acme", "/v1/uncertain?workspaceSlug=acme&asOf=2026-03-01&provider=stripe", "/v1/uncertain?workspaceSlug=acme&plan=x",
 	} {
 		if strings.Contains(target, "profile=") {

@@ -23,8 +23,8 @@ type profile struct {
 	trials string
 	// refunds is when refunds count; empty if nothing is known of it.
 	refunds string
-	// policy is when subscriptions that are past due or cancelled cease to count. What it
-	// does not say is as in the house. judged is the one that an answer follows; empty in
+	// policy is when subscriptions that are past due or cancelled cease to count, and whether
+	// discounts make them worth less. What it does not say is as in the house. judged is the one that an answer follows; empty in
 	// those that subscriptions are of no concern to.
 	policy, judged policy
 	// said names what the question has said itself of the policy, beside the profile.
@@ -47,7 +47,7 @@ var profiles = map[string]profile{
 	// who came back is not new.
 	// What is past due counts until Stripe calls it unpaid, and what is to end at the end of
 	// its term is gone when that was asked for.
-	"stripe": {trials: trialsByEnded, policy: policy{pastDueNever, churnAtRequest}, retention: func(figures *RetentionFigures, moved *MRRBucket) {
+	"stripe": {trials: trialsByEnded, policy: policy{pastDueDays: pastDueNever, churnTiming: churnAtRequest}, retention: func(figures *RetentionFigures, moved *MRRBucket) {
 		figures.CustomerChurnRate = ratio(moved.LostCustomers, figures.OpeningCustomers+moved.NewCustomers)
 	}},
 	// Net and gross retention by what moved, whoever it was of. What is past due counts until
@@ -67,9 +67,13 @@ var profiles = map[string]profile{
 	// past due is active for as long as the provider tries again.
 	"profitwell": {policy: policy{pastDueDays: pastDueNever}},
 	// As long as the dunning of an invoice lasts.
-	"recurly":       {policy: policy{pastDueDays: pastDueNever}, day: ofMonth(30, 1, daysPerYear)},
-	"average_month": {week: ofMonth(4345, 1000, weeksPerYear), day: ofMonth(30437, 1000, daysPerYear)},
-	"thirty_day":    {week: ofMonth(30, 7, weeksPerYear), day: ofMonth(30, 1, daysPerYear)},
+	"recurly": {policy: policy{pastDueDays: pastDueNever}, day: ofMonth(30, 1, daysPerYear)},
+	// The price of the plan, whatever is taken off it, and whether or not it is paid.
+	"lago": {policy: policy{pastDueDays: pastDueNever, discounts: discountsIgnored}},
+	// List prices, and what is to end at the end of its term is gone when that was asked for.
+	"paddle_classic": {policy: policy{churnTiming: churnAtRequest, discounts: discountsIgnored}},
+	"average_month":  {week: ofMonth(4345, 1000, weeksPerYear), day: ofMonth(30437, 1000, daysPerYear)},
+	"thirty_day":     {week: ofMonth(30, 7, weeksPerYear), day: ofMonth(30, 1, daysPerYear)},
 }
 
 var profileNames = slices.Sorted(maps.Keys(profiles))
@@ -100,7 +104,7 @@ func (p profile) judging(own policy) profile {
 	return p
 }
 
-// restates reports whether subscriptions cease to count at other moments than in the house.
+// restates reports whether subscriptions count at other moments, or for more, than in the house.
 func (p profile) restates() bool { return p.judged != policy{} && p.judged != housePolicy }
 
 // weighs reports whether some billing intervals are worth something else.

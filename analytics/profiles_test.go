@@ -174,6 +174,11 @@ func TestProfilesAreFollowedOrRefused(t *testing.T) {
 		{PathRetention, "churnTiming=request", http.StatusOK}, {PathCommitted, "churnTiming=end&pastDueDays=never", http.StatusOK},
 		{PathCohorts, "pastDueDays=7&interval=month", http.StatusOK}, {PathTables, "pastDueDays=7&by=plan", http.StatusOK},
 		{PathExplain, "pastDueDays=7&figure=quickRatio", http.StatusOK},
+		{PathMetricsMRR, "discounts=ignored", http.StatusOK}, {PathTables, "discounts=deducted&by=plan", http.StatusOK},
+		{PathExplain, "discounts=ignored&figure=mrrCents", http.StatusOK},
+		{PathMetricsMRR, "discounts=none", http.StatusBadRequest}, {PathRevenue, "discounts=ignored", http.StatusBadRequest},
+		{PathMetricsRevenue, "discounts=ignored", http.StatusBadRequest}, {PathExplain, "discounts=ignored&figure=refundCents", http.StatusBadRequest},
+		{PathTables, "discounts=ignored&by=campaign", http.StatusBadRequest}, {PathTrials, "discounts=ignored", http.StatusBadRequest},
 		{PathMetricsMRR, "pastDueDays=91", http.StatusBadRequest}, {PathMetricsMRR, "pastDueDays=-1", http.StatusBadRequest},
 		{PathMetricsMRR, "pastDueDays=07", http.StatusBadRequest}, {PathMetricsMRR, "pastDueDays=always", http.StatusBadRequest},
 		{PathMetricsMRR, "churnTiming=soon", http.StatusBadRequest}, {PathMetricsMRR, "pastDueDays=", http.StatusBadRequest},
@@ -198,7 +203,10 @@ func TestDefinitionsNameThePolicy(t *testing.T) {
 	for parameters, want := range map[string]string{
 		"": DefinitionVersion, "&pastDueDays=30&churnTiming=end": DefinitionVersion,
 		"&pastDueDays=7": DefinitionVersion + "+pastDueDays-7", "&churnTiming=request": DefinitionVersion + "+churnTiming-request",
-		"&profile=stripe": stripe, "&profile=stripe&pastDueDays=never": stripe,
+		"&discounts=deducted": DefinitionVersion, "&discounts=ignored": DefinitionVersion + "+discounts-ignored",
+		"&pastDueDays=7&discounts=ignored": DefinitionVersion + "+pastDueDays-7+discounts-ignored",
+		"&profile=lago&discounts=deducted": DefinitionVersion + "+lago-" + profilesVersion + "+discounts-deducted",
+		"&profile=stripe":                  stripe, "&profile=stripe&pastDueDays=never": stripe,
 		"&profile=stripe&pastDueDays=30&churnTiming=end": stripe + "+pastDueDays-30+churnTiming-end",
 	} {
 		asked := "workspaceSlug=acme" + parameters

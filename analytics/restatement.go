@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,10 +63,12 @@ func (r *reading) restatedRows(ctx context.Context, known time.Time) ([]revenue.
 	err := groups.read(ctx, r, "what others judge otherwise", r.questions.restated,
 		clickhouse.Named{Name: "as_of", Value: known},
 		clickhouse.Named{Name: "past_due", Value: folds.PastDueGrace != revenue.PastDueGrace},
-		clickhouse.Named{Name: "at_request", Value: folds.ChurnAtRequest})
+		clickhouse.Named{Name: "at_request", Value: folds.ChurnAtRequest},
+		clickhouse.Named{Name: "before_discounts", Value: folds.IgnoreDiscounts})
 	if errors.Is(err, errTooManyGroups) {
-		err = refuse(http.StatusBadRequest, "profile, pastDueDays, churnTiming: more than %d customers were past due or "+
-			"asked to end, who have to be judged one by one; name a provider, or ask by the house's definitions", r.restatedGroupsMax)
+		err = refuse(http.StatusBadRequest, "profile, %s: more than %d customers were past due, "+
+			"asked to end or had discounts, who have to be judged one by one; name a provider, or ask by the house's definitions",
+			strings.Join(policyParameters, ", "), r.restatedGroupsMax)
 	}
 	return restated, err
 }

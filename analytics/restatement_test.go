@@ -13,7 +13,8 @@ import (
 )
 
 // troubled are subscriptions of customers, some of several at once, that fall behind and
-// recover or do not, are asked to end and asked to stay, and move between plans meanwhile.
+// recover or do not, are asked to end and asked to stay, and move between plans and get and
+// lose discounts meanwhile, some down to nothing.
 func troubled(random *rand.Rand, n int) []revenue.Event {
 	var events []revenue.Event
 	for range n {
@@ -27,6 +28,12 @@ func troubled(random *rand.Rand, n int) []revenue.Event {
 			e.ReceivedAt = when.Add(time.Duration(random.IntN(240)) * time.Hour)
 		})
 		e.ObjectID = fmt.Sprintf("%s_%d", subscription, random.IntN(n))
+		if random.IntN(3) == 0 {
+			e.MRRBeforeDiscounts = e.MRR + 150*revenue.MRRScale
+			if random.IntN(3) == 0 {
+				e.MRR = 0
+			}
+		}
 		if random.IntN(4) == 0 {
 			asked, ending := when.Add(-time.Hour), when.Add(time.Duration(random.IntN(40*24))*time.Hour)
 			e.CancelRequestedAt, e.EndsAt = &asked, &ending
@@ -72,8 +79,11 @@ func TestAnswersFollowThePolicy(t *testing.T) {
 	f.say(events...)
 	f.complete(testNow)
 	f.euroRates()
-	for _, p := range []policy{{"0", "end"}, {"7", "end"}, {"90", "end"}, {"never", "end"}, {"30", "request"}, {"14", "request"}} {
-		asked := fmt.Sprintf("workspaceSlug=acme&pastDueDays=%s&churnTiming=%s", p.pastDueDays, p.churnTiming)
+	for _, p := range []policy{
+		{"0", churnAtEnd, discountsDeducted}, {"7", churnAtEnd, discountsDeducted}, {"90", churnAtEnd, discountsIgnored}, {"never", churnAtEnd, discountsDeducted},
+		{"30", churnAtRequest, discountsDeducted}, {"14", churnAtRequest, discountsIgnored}, {"30", churnAtEnd, discountsIgnored},
+	} {
+		asked := fmt.Sprintf("workspaceSlug=acme&pastDueDays=%s&churnTiming=%s&discounts=%s", p.pastDueDays, p.churnTiming, p.discounts)
 		for _, known := range []time.Time{testNow, at("2026-03-10")} {
 			asked, rows := asked, judgedBy(p.folds(), events, known)
 			if known != testNow {
@@ -154,9 +164,9 @@ func TestChangesByPolicyAreExplained(t *testing.T) {
 	f.write(events...)
 	f.say(events...)
 	f.complete(testNow)
-	p := policy{"7", churnAtRequest}
+	p := policy{"7", churnAtRequest, discountsIgnored}
 	then, now := judgedBy(p.folds(), events, at("2026-03-10")), judgedBy(p.folds(), events, testNow)
-	explained, _ := explainAll(f, "workspaceSlug=acme&figure=mrrCents&until=2026-04-30&changedSince=2026-03-10&limit=500&pastDueDays=7&churnTiming=request")
+	explained, _ := explainAll(f, "workspaceSlug=acme&figure=mrrCents&until=2026-04-30&changedSince=2026-03-10&limit=500&pastDueDays=7&churnTiming=request&discounts=ignored")
 	changed := false
 	for _, total := range explained.Totals {
 		before, after := sumOf(then, total.Currency, timeMin, at("2026-05-01")), sumOf(now, total.Currency, timeMin, at("2026-05-01"))
@@ -241,7 +251,7 @@ func TestPoliciesCostWhoAsksForThem(t *testing.T) {
 		return n
 	}
 	house := rowsRead("")
-	if same := rowsRead("&pastDueDays=30&churnTiming=end"); same != house {
+	if same := rowsRead("&pastDueDays=30&churnTiming=end&discounts=deducted"); same != house {
 		t.Errorf("the house's own policy reads %d rows, without a word of it %d", same, house)
 	}
 	if other := rowsRead("&pastDueDays=7"); other <= house {

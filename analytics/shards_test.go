@@ -75,7 +75,7 @@ func randomQuestions(random *rand.Rand) map[string]string {
 		PathRevenue: within + "&pageSize=20&page=" + pick("1", "2", "3") + "&sortBy=" + pick("amountCents", "occurredAt"),
 		PathExplain: within + "&figure=" + pick("mrrCents", "refundCents", "refundCents&refundBasis=original", "closingMrrCents", "mrrCents&pastDueDays=0", "retainedMrrCents&profile=stripe",
 			"netRevenueCents&changedSince=2026-02-01&interval=year&measure=revenue&cohort=unassigned"),
-		PathMetricsMRR: series + pick("", "&pastDueDays=7&churnTiming=request"), PathMetricsRefunds: series + pick("", "&refundBasis=original"), PathMetricsRevenue: series,
+		PathMetricsMRR: series + pick("", "&pastDueDays=7&churnTiming=request", "&discounts=ignored"), PathMetricsRefunds: series + pick("", "&refundBasis=original"), PathMetricsRevenue: series,
 		PathRetention: "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31",
 		PathCohorts:   "workspaceSlug=acme&interval=month&since=2026-01-01&until=2026-03-31&basis=" + pick("calendar", "relative") + pick("", "&measure=revenue", "&profile=stripe"),
 		PathUncertain: "workspaceSlug=acme" + pick("", "&asOf=2026-03-01", "&provider=stripe"),

@@ -65,7 +65,7 @@ var tableSortNames = []string{"mrr", "gross", "net", "refunds", "count"}
 
 var tableParameters = []string{"workspaceSlug", "by", "since", "until", "timeZone",
 	"provider", "currency", "plan", "product", "customer", "country", "message", "offer", "campaign", "source", "visitor",
-	"attributionType", "metadata", "asOf", "mode", "profile", "pastDueDays", "churnTiming", "sort", "limit", "cursor"}
+	"attributionType", "metadata", "asOf", "mode", "profile", "pastDueDays", "churnTiming", "discounts", "sort", "limit", "cursor"}
 
 // tableQuery is the question of /v1/tables.
 type tableQuery struct {
@@ -103,7 +103,7 @@ func parseTableQuery(raw string, now time.Time, zone *time.Location, config Conf
 		p.fail("profile", "profiles define MRR, which the table has not: %v", errNotOfMRR)
 	}
 	if query.policy = p.policy(); query.policy != (policy{}) && !query.withMRR() {
-		p.fail("pastDueDays, churnTiming", "they are about MRR, which the table has not: %v", errNotOfMRR)
+		p.fail(strings.Join(policyParameters, ", "), "they are about MRR, which the table has not: %v", errNotOfMRR)
 	}
 	query.sort = p.choice("sort", tableSortNames, sort)
 	since, hasSince := p.instant("since", zone, false)
