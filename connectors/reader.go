@@ -200,6 +200,14 @@ func (r *Reader) MRR(place string, minor int64, interval string, count int64) in
 	return mrr
 }
 
+// ListPrice says what a term comes to a month before the discounts that its MRR is after, in
+// MRR units. Where that is not more there are none, and nothing is said.
+func ListPrice(to *revenue.Event, mrr int64) {
+	if mrr > to.MRR {
+		to.MRRBeforeDiscounts = mrr
+	}
+}
+
 // unixMost is the year 2200 in Unix seconds: beyond it nothing is planned, and not
 // far beyond it stores run out of dates.
 const unixMost = 7258118400

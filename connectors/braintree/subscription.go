@@ -72,7 +72,7 @@ func (n *notification) trial(o connectors.Object) {
 	}
 	s := n.terms(o, created)
 	s.Status, s.MRR, s.Metadata = revenue.StatusTrialing, 0, nil
-	s.Currency, s.Interval, s.IntervalCount = "", "", 0 // of later terms, which this is not about
+	s.Currency, s.Interval, s.IntervalCount, s.MRRBeforeDiscounts = "", "", 0, 0 // of later terms, which this is not about
 	// The same whichever notification tells of it, but for the customer.
 	if s.Version = 1; s.Customer != "" {
 		s.Version = 2
@@ -117,16 +117,18 @@ func (n *notification) worth(s *revenue.Event, o connectors.Object, months int64
 		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, strings.Join(unknown, ","))
 		return
 	}
-	sum := n.Major(o, s.Currency, "price")
+	list := n.Major(o, s.Currency, "price")
 	for _, addOn := range o.List("add_ons") {
-		sum += n.modification(addOn, s.Currency)
+		list += n.modification(addOn, s.Currency)
 	}
+	sum := list
 	for _, discount := range o.List("discounts") {
 		if discount.Flag("never_expires") {
 			sum -= n.modification(discount, s.Currency)
 		}
 	}
 	s.MRR = n.MRR("subscription.price", max(0, sum), "month", months)
+	connectors.ListPrice(s, n.MRR("subscription.price", list, "month", months))
 }
 
 // modification is what an add-on or discount comes to in each term.

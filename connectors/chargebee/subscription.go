@@ -97,6 +97,9 @@ func reason(o connectors.Object) string {
 func (e *event) worth(s *revenue.Event, o connectors.Object) {
 	if o.Value("mrr") != nil {
 		s.MRR = e.MRR("content.subscription.mrr", e.Minor(o, s.Currency, "mrr"), "month", 1)
+		if list, known := e.listed(s, o); known && discounted(o) {
+			connectors.ListPrice(s, list)
+		}
 		return
 	}
 	e.worthOfTerms(s, o)
@@ -104,19 +107,30 @@ func (e *event) worth(s *revenue.Event, o connectors.Object) {
 
 // worthOfTerms is what the recurring items come to.
 func (e *event) worthOfTerms(s *revenue.Event, o connectors.Object) {
-	total, known := e.total(o, s.Currency)
+	list, known := e.listed(s, o)
 	if !known {
 		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, "price")
 		return
 	}
-	if len(o.List("coupons"))+len(o.List("discounts")) > 0 || o.Text("coupon") != "" {
+	if discounted(o) {
 		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, "discount")
 	}
-	count, unit := o.Count("billing_period"), o.Text("billing_period_unit")
-	if count == 0 {
-		count = 1
+	s.MRR, s.MRRBeforeDiscounts = list, 0
+}
+
+// discounted reports whether something is taken off the subscription, of which only the
+// name is said.
+func discounted(o connectors.Object) bool {
+	return len(o.List("coupons"))+len(o.List("discounts")) > 0 || o.Text("coupon") != ""
+}
+
+// listed is what the recurring items come to a month, at list prices.
+func (e *event) listed(s *revenue.Event, o connectors.Object) (mrr int64, known bool) {
+	total, known := e.total(o, s.Currency)
+	if !known {
+		return 0, false
 	}
-	s.MRR = e.MRR("content.subscription.billing_period", total, unit, count)
+	return e.MRR("content.subscription.billing_period", total, o.Text("billing_period_unit"), max(1, o.Count("billing_period"))), true
 }
 
 // total is what a subscription is charged for each of its terms. Sites have items,

@@ -17,13 +17,7 @@ import (
 // second, and returns the ledger's rows and what is believed in the end, as text
 // that does not depend on when what arrived.
 func Arrive(statements [][]revenue.Event, order []int) (rows []revenue.LedgerRow, believed string) {
-	groups := map[string][]revenue.Event{}
-	for position, delivery := range order {
-		for _, e := range statements[delivery] {
-			e.ReceivedAt = ReceivedAt.Add(time.Duration(position) * time.Second)
-			groups[e.Group] = append(groups[e.Group], e)
-		}
-	}
+	groups := arrived(statements, order)
 	var entries []string
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
 		rows = append(rows, revenue.Ledger(groups[group])...)
@@ -34,6 +28,29 @@ func Arrive(statements [][]revenue.Event, order []int) (rows []revenue.LedgerRow
 	}
 	slices.Sort(entries)
 	return rows, strings.Join(entries, "\n")
+}
+
+// arrived are the statements of deliveries that arrived in an order, by their groups.
+func arrived(statements [][]revenue.Event, order []int) map[string][]revenue.Event {
+	groups := map[string][]revenue.Event{}
+	for position, delivery := range order {
+		for _, e := range statements[delivery] {
+			e.ReceivedAt = ReceivedAt.Add(time.Duration(position) * time.Second)
+			groups[e.Group] = append(groups[e.Group], e)
+		}
+	}
+	return groups
+}
+
+// AtListPrices is what those say otherwise of statements that arrived in an order who ignore
+// discounts: rows that come on top of the ledger's.
+func AtListPrices(statements [][]revenue.Event, order []int) (rows []revenue.LedgerRow) {
+	policy := revenue.HousePolicy()
+	policy.IgnoreDiscounts = true
+	for _, group := range arrived(statements, order) {
+		rows = append(rows, policy.Restate(group)...)
+	}
+	return rows
 }
 
 // inOrder is the order in which n deliveries were sent.
@@ -68,8 +85,13 @@ func (s Scenario) figures(rows []revenue.LedgerRow) string {
 		case revenue.FamilyState:
 		}
 	}
-	points := make([]Worth, len(s.MRR))
-	for i, point := range s.MRR {
+	return figuresText(cash, lifecycle, worthAt(s.MRR, rows))
+}
+
+// worthAt is what rows come to right before the moments of others.
+func worthAt(others []Worth, rows []revenue.LedgerRow) []Worth {
+	points := make([]Worth, len(others))
+	for i, point := range others {
 		sums := map[string]int64{}
 		for _, row := range rows {
 			if row.OccurredAt.Before(point.Before) && row.MRR != 0 {
@@ -83,7 +105,7 @@ func (s Scenario) figures(rows []revenue.LedgerRow) string {
 			}
 		}
 	}
-	return figuresText(cash, lifecycle, points)
+	return points
 }
 
 func (s Scenario) want() string {
@@ -95,8 +117,13 @@ func figuresText(cash, lifecycle map[string]int64, mrr []Worth) string {
 		maps.DeleteFunc(sums, func(_ string, sum int64) bool { return sum == 0 })
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "cash %v, lifecycle %v", cash, lifecycle)
-	for _, point := range mrr {
+	fmt.Fprintf(&text, "cash %v, lifecycle %v%s", cash, lifecycle, worthText(mrr))
+	return text.String()
+}
+
+func worthText(points []Worth) string {
+	var text strings.Builder
+	for _, point := range points {
 		fmt.Fprintf(&text, ", mrr before %s %v", point.Before.Format(time.RFC3339), point.Worth)
 	}
 	return text.String()
@@ -110,11 +137,20 @@ func (s Scenario) checkOrders(t *testing.T, statements [][]revenue.Event) {
 	if got := s.figures(rows); got != s.want() {
 		t.Fatalf("in order:\n got %s\nwant %s", got, s.want())
 	}
+	listed := func(order []int, rows []revenue.LedgerRow) string {
+		return worthText(worthAt(s.ListMRR, slices.Concat(rows, AtListPrices(statements, order))))
+	}
+	if got, want := listed(inOrder(len(statements)), rows), worthText(s.ListMRR); got != want {
+		t.Fatalf("without discounts:\n got %s\nwant %s", got, want)
+	}
 	rapid.Check(t, func(r *rapid.T) {
 		order := Orders(len(statements)).Draw(r, "arrivals")
 		rows, believed := Arrive(statements, order)
 		if got := s.figures(rows); got != s.want() {
 			r.Fatalf("order %v:\n got %s\nwant %s", order, got, s.want())
+		}
+		if got, want := listed(order, rows), worthText(s.ListMRR); got != want {
+			r.Fatalf("order %v without discounts:\n got %s\nwant %s", order, got, want)
 		}
 		if believed != first {
 			r.Fatalf("order %v is believed otherwise:\n%s\nthan in order:\n%s", order, believed, first)

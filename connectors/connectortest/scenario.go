@@ -50,8 +50,10 @@ type Scenario struct {
 	// be left out.
 	Cash      map[string]int64 `json:"cash"`
 	Lifecycle map[string]int64 `json:"lifecycle,omitempty"`
-	// MRR is the monthly worth right before moments.
-	MRR []Worth `json:"mrr,omitempty"`
+	// MRR is the monthly worth right before moments, and ListMRR what it is for those who
+	// ignore discounts (revenue.Policy).
+	MRR     []Worth `json:"mrr,omitempty"`
+	ListMRR []Worth `json:"list_mrr,omitempty"`
 }
 
 // Worth is the monthly worth by currency right before a moment, in minor units with

@@ -55,6 +55,7 @@ func (e *event) subscription() {
 	e.note(&s.Dimensions)
 	s.Interval, s.IntervalCount = o.Text("recurring_interval"), max(1, o.Count("recurring_interval_count"))
 	s.MRR = e.MRR("data.recurring_interval", e.worth(&s), s.Interval, s.IntervalCount)
+	connectors.ListPrice(&s, e.MRR("data.recurring_interval", e.Minor(o, s.Currency, "amount"), s.Interval, s.IntervalCount))
 	e.Emit(s)
 }
 

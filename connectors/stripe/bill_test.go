@@ -298,9 +298,14 @@ func (s *story) told(t testing.TB, past connectors.Past) (statements [][]revenue
 	return statements, at
 }
 
-// monthEnds are what statements come to at the end of each month, by plan.
+// monthEnds are what statements come to at the end of each month, by plan, by us and then
+// at list prices.
 func monthEnds(statements [][]revenue.Event, order []int) string {
 	rows, _ := connectortest.Arrive(statements, order)
+	return worthByMonth(rows) + worthByMonth(slices.Concat(rows, connectortest.AtListPrices(statements, order)))
+}
+
+func worthByMonth(rows []revenue.LedgerRow) string {
 	var text strings.Builder
 	for month := time.Date(2023, 2, 1, 0, 0, 0, 0, time.UTC); month.Before(connectortest.ReceivedAt); month = month.AddDate(0, 1, 0) {
 		worth, active := map[string]int64{}, int64(0)

@@ -30,6 +30,7 @@ type terms struct {
 	status            revenue.Status
 	terminal          bool // it never comes back
 	mrr               int64
+	beforeDiscounts   int64 // see worth
 	currency          string
 	cancelRequestedAt *time.Time
 	endsAt            *time.Time
@@ -88,7 +89,8 @@ func (d *reader) state(t terms, at time.Time, name string, version int64) revenu
 	customer := invoiceCustomer(o)
 	e := d.statement(revenue.KindSubscription, fmt.Sprintf("%s@%d/%s", id, at.Unix(), name), cmp.Or(customer, id), at)
 	e.Version = version
-	e.Status, e.MRR, e.Currency, e.Reason, e.Recurring = t.status, t.mrr, t.currency, t.reason, true
+	e.Status, e.MRR, e.MRRBeforeDiscounts, e.Currency = t.status, t.mrr, t.beforeDiscounts, t.currency
+	e.Reason, e.Recurring = t.reason, true
 	e.CancelRequestedAt, e.EndsAt = t.cancelRequestedAt, t.endsAt
 	e.Customer, e.Subscription, e.ExternalID = customer, id, id
 	e.Product, e.Plan, e.Quantity = t.product, t.plan, t.quantity
@@ -109,7 +111,7 @@ func (d *reader) terms(o object) terms {
 	d.complete(o)
 	worth := monthlyWorth(o, d.config.Discounts)
 	t := terms{
-		mrr: worth.mrr, currency: worth.currency, unknown: worth.unknown,
+		mrr: worth.mrr, beforeDiscounts: worth.beforeDiscounts, currency: worth.currency, unknown: worth.unknown,
 		product: worth.main.product, plan: worth.main.plan, quantity: worth.main.quantity,
 		interval: worth.main.interval, intervalCount: worth.main.intervalCount,
 		reason: churnReasons[o.Text("cancellation_details.reason")],
@@ -202,9 +204,13 @@ func (t terms) name() string {
 	if t.terminal {
 		place = 9
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q %d %d %q %q %q %d %q %d %q",
+	content := fmt.Appendf(nil, "%q %d %q %d %d %q %q %q %d %q %d %q",
 		t.status, t.mrr, t.currency, unix(t.cancelRequestedAt), unix(t.endsAt), t.reason,
-		t.product, t.plan, t.quantity, t.interval, t.intervalCount, t.unknown))
+		t.product, t.plan, t.quantity, t.interval, t.intervalCount, t.unknown)
+	if t.beforeDiscounts != 0 { // only then, so that all others are called what they always were
+		content = fmt.Appendf(content, " %d", t.beforeDiscounts)
+	}
+	sum := sha256.Sum256(content)
 	return fmt.Sprintf("%d.%s", place, hex.EncodeToString(sum[:6]))
 }
 

@@ -24,10 +24,13 @@ const (
 
 // worth is what a subscription is worth a month.
 type worth struct {
-	mrr      int64 // 1/10,000 minor units
-	currency string
-	unknown  []string // sorted, each once
-	main     item     // the item worth most, for the dimensions
+	mrr int64 // 1/10,000 minor units
+	// beforeDiscounts is what it would be without the discounts that were taken off; 0 if
+	// that is the same.
+	beforeDiscounts int64
+	currency        string
+	unknown         []string // sorted, each once
+	main            item     // the item worth most, for the dimensions
 }
 
 // item is one line of a subscription.
@@ -57,29 +60,39 @@ func monthlyWorth(o object, discounts string) worth {
 		return w
 	}
 	items := w.items(o, m)
+	list := w.total(items, m)
 	if discounts != DiscountsNone {
 		for i := range items {
 			w.discount(items[i:i+1], items[i].discounts, object{}, m)
 		}
 		w.discount(items, elements(o, "discounts"), o.Child("discount"), m)
 	}
-	total := new(big.Rat)
 	for _, i := range items {
 		if w.main.monthly == nil || i.monthly.Cmp(w.main.monthly) > 0 {
 			w.main = i
 		}
+	}
+	if w.mrr = w.total(items, m); list > w.mrr {
+		w.beforeDiscounts = list
+	}
+	slices.Sort(w.unknown)
+	w.unknown = slices.Compact(w.unknown)
+	return w
+}
+
+// total is what items come to a month, without the taxes that their prices include.
+func (w *worth) total(items []item, m money) int64 {
+	total := new(big.Rat)
+	for _, i := range items {
 		total.Add(total, new(big.Rat).Quo(i.monthly, new(big.Rat).Add(big.NewRat(1, 1), i.inclusive)))
 	}
 	total.Mul(total, big.NewRat(m.multiply, m.divide))
 	mrr, err := revenue.MonthlyMRR(total, "month", 1)
 	if limit := revenue.AmountMax * revenue.MRRScale; err != nil || mrr > limit || mrr < -limit {
 		w.miss(unknownAmount)
-		mrr = 0
+		return 0
 	}
-	w.mrr = mrr
-	slices.Sort(w.unknown)
-	w.unknown = slices.Compact(w.unknown)
-	return w
+	return mrr
 }
 
 func (w *worth) miss(reason string) { w.unknown = append(w.unknown, reason) }

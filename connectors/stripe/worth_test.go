@@ -45,6 +45,13 @@ func checkWorth(t *testing.T, cases map[string]worthCase) {
 			if got.mrr != c.mrr || !slices.Equal(got.unknown, c.unknown) || got.currency != "USD" {
 				t.Errorf("%d %s, unknown %v; want %d, unknown %v", got.mrr, got.currency, got.unknown, c.mrr, c.unknown)
 			}
+			list := monthlyWorth(subscriptionOf(t, c.items, c.rest), DiscountsNone).mrr
+			if list == got.mrr {
+				list = 0
+			}
+			if got.beforeDiscounts != list {
+				t.Errorf("before discounts %d, want %d", got.beforeDiscounts, list)
+			}
 		})
 	}
 }
@@ -109,8 +116,11 @@ func TestMonthlyWorthAfterDiscountsAndTaxes(t *testing.T) {
 
 func TestMonthlyWorthBeforeDiscounts(t *testing.T) {
 	o := subscriptionOf(t, basic, `,"discounts":[`+couponed(`"duration":"forever","percent_off":10`)+`,"di_2"]`)
-	if got := monthlyWorth(o, DiscountsNone); got.mrr != 2000_0000 || len(got.unknown) != 0 {
-		t.Errorf("%d, unknown %v", got.mrr, got.unknown)
+	if got := monthlyWorth(o, DiscountsNone); got.mrr != 2000_0000 || len(got.unknown) != 0 || got.beforeDiscounts != 0 {
+		t.Errorf("%d, before discounts %d, unknown %v", got.mrr, got.beforeDiscounts, got.unknown)
+	}
+	if got := monthlyWorth(o, DiscountsForever); got.mrr != 1800_0000 || got.beforeDiscounts != 2000_0000 {
+		t.Errorf("%d, before discounts %d", got.mrr, got.beforeDiscounts)
 	}
 }
 
