@@ -64,14 +64,16 @@ type body struct {
 	Status          connectors.Value `json:"status"`
 	Original        connectors.Value `json:"original"`
 
-	MRR               connectors.Value `json:"mrr"`
-	MRRDecimal        connectors.Value `json:"mrr_decimal"`
-	ClosesMRR         connectors.Value `json:"closes_mrr"`
-	EndsAt            connectors.Value `json:"ends_at"`
-	CancelRequestedAt connectors.Value `json:"cancel_requested_at"`
-	PeriodStart       connectors.Value `json:"period_start"`
-	PeriodEnd         connectors.Value `json:"period_end"`
-	Reason            connectors.Value `json:"reason"`
+	MRR                       connectors.Value `json:"mrr"`
+	MRRDecimal                connectors.Value `json:"mrr_decimal"`
+	MRRBeforeDiscounts        connectors.Value `json:"mrr_before_discounts"`
+	MRRBeforeDiscountsDecimal connectors.Value `json:"mrr_before_discounts_decimal"`
+	ClosesMRR                 connectors.Value `json:"closes_mrr"`
+	EndsAt                    connectors.Value `json:"ends_at"`
+	CancelRequestedAt         connectors.Value `json:"cancel_requested_at"`
+	PeriodStart               connectors.Value `json:"period_start"`
+	PeriodEnd                 connectors.Value `json:"period_end"`
+	Reason                    connectors.Value `json:"reason"`
 
 	Customer        connectors.Value `json:"customer"`
 	CustomerName    connectors.Value `json:"customer_name"`

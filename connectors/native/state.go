@@ -12,6 +12,7 @@ import (
 func (r *reader) state() {
 	b, e := &r.body, &r.event
 	e.MRR = r.mrr()
+	e.MRRBeforeDiscounts = r.beforeDiscounts()
 	e.ClosesMRR = r.Flag("closes_mrr", b.ClosesMRR)
 	e.EndsAt = optional(r.PeriodBound("ends_at", b.EndsAt))
 	e.CancelRequestedAt = optional(r.OccurredAt("cancel_requested_at", b.CancelRequestedAt))
@@ -35,17 +36,9 @@ func (r *reader) mrr() int64 {
 	if e.Kind == revenue.KindMRRDelta {
 		least = -revenue.AmountMax
 	}
+	mrr, given := r.monthly("mrr", b.MRR, b.MRRDecimal, least)
 	switch {
-	case connectors.Given(b.MRR):
-		if connectors.Given(b.MRRDecimal) {
-			r.Invalid("mrr_decimal", "must not be given beside mrr")
-		}
-		return revenue.MRRScale * r.Integer("mrr", b.MRR, least, revenue.AmountMax)
-	case connectors.Given(b.MRRDecimal):
-		mrr := r.MRRText("mrr_decimal", r.decimal("mrr_decimal", b.MRRDecimal), e.Currency)
-		if mrr < 0 && least == 0 {
-			r.Invalid("mrr_decimal", "must not be negative but for mrr_delta")
-		}
+	case given:
 		return mrr
 	case r.worthKind() && e.Interval != "" && (connectors.Given(b.Amount) || connectors.Given(b.AmountDecimal)):
 		mrr, err := revenue.MonthlyMRR(big.NewRat(e.Amount-e.Tax, 1), e.Interval, e.IntervalCount)
@@ -56,6 +49,42 @@ func (r *reader) mrr() int64 {
 		return mrr
 	}
 	return 0
+}
+
+// monthly reads a worth a month: minor units, or a decimal of major units.
+func (r *reader) monthly(name string, minor, major connectors.Value, least int64) (mrr int64, given bool) {
+	decimal := name + "_decimal"
+	switch {
+	case connectors.Given(minor):
+		if connectors.Given(major) {
+			r.Invalid(decimal, "must not be given beside %s", name)
+		}
+		return revenue.MRRScale * r.Integer(name, minor, least, revenue.AmountMax), true
+	case connectors.Given(major):
+		mrr = r.MRRText(decimal, r.decimal(decimal, major), r.event.Currency)
+		if mrr < 0 && least == 0 {
+			r.Invalid(decimal, "must not be negative but for mrr_delta")
+		}
+		return mrr, true
+	}
+	return 0, false
+}
+
+// beforeDiscounts is what the MRR of a term was before the discounts that it is after; 0 if
+// it was no more.
+func (r *reader) beforeDiscounts() int64 {
+	const name = "mrr_before_discounts"
+	b, e := &r.body, &r.event
+	before, given := r.monthly(name, b.MRRBeforeDiscounts, b.MRRBeforeDiscountsDecimal, 0)
+	switch {
+	case !given || before == e.MRR:
+		return 0
+	case e.Kind != revenue.KindSubscription && e.Kind != revenue.KindPeriod:
+		r.Invalid(name, "must be of a subscription or period")
+	case before < e.MRR:
+		r.Invalid(name, "must not be less than the mrr, which is after them")
+	}
+	return before
 }
 
 // worthKind reports whether facts of the kind say what something is worth a month.
