@@ -181,6 +181,7 @@ func TestSettingsAreChecked(t *testing.T) {
 func TestMapping(t *testing.T) {
 	body := `{"id":"1","amount":10.10,"big":123456789012345678901,"at":"2026-01-01T00:00:00Z"}`
 	charge := `{kind:"charge",id:.id,version:1,at:.at,currency:"USD",amount:1010}`
+	term := `{kind:"subscription",id:"s",version:1,at:.at,currency:"USD",worth:5,interval:"month",status:"active"}`
 	for program, want := range map[string]string{
 		charge: "",
 		charge + `+{amount:.amount,unit:"major"}`: "",
@@ -211,6 +212,10 @@ func TestMapping(t *testing.T) {
 		`{kind:"subscription",id:"s",version:1,at:.at,currency:"USD",worth:5,interval:"moon"}`: "status:",
 		`{kind:"subscription",id:"s",version:1,at:.at,currency:"USD",worth:5,status:"active"}`: "worth:",
 		`{kind:"subscription",id:"s",version:1,at:.at,status:"active",customer:"c"}`:           "",
+		term + `+{worth_before_discounts:6}`:                                                   "",
+		term + `+{worth_before_discounts:4}`:                                                   "worth_before_discounts: is less",
+		term + `+{worth_before_discounts:6}|del(.worth)`:                                       "worth_before_discounts: is for",
+		charge + `+{worth_before_discounts:6,worth:5,interval:"month"}`:                        "worth_before_discounts: is for",
 	} {
 		settled, err := New().Settle(map[string]string{"mapping": program})
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 var members = strings.Fields(`
 kind id group version deleted at livemode account
 amount tax fee discount unit currency recurring billing status original reason
-worth interval interval_count ends_at cancel_requested_at period_start period_end
+worth worth_before_discounts interval interval_count ends_at cancel_requested_at period_start period_end
 customer customer_name country subscription invoice payment product plan quantity payment_method
 message offer contact campaign source visitor session attribution_type metadata`)
 
@@ -103,7 +103,7 @@ func amount(r *connectors.Reader, o connectors.Object, currency, name string) in
 }
 
 func money(r *connectors.Reader, s *revenue.Event, o connectors.Object) {
-	needed := o.Value("amount") != nil || o.Value("worth") != nil
+	needed := o.Value("amount", "worth", "worth_before_discounts") != nil
 	if !needed && o.Text("currency") == "" {
 		return
 	}
@@ -117,6 +117,23 @@ func money(r *connectors.Reader, s *revenue.Event, o connectors.Object) {
 		s.Interval, s.IntervalCount = o.Text("interval"), max(1, o.Count("interval_count"))
 		s.MRR = r.MRR("worth", amount(r, o, s.Currency, "worth"), s.Interval, s.IntervalCount)
 	}
+	if o.Value("worth_before_discounts") != nil {
+		listed(r, s, o)
+	}
+}
+
+// listed reads what a term costs before the discounts that its worth is after.
+func listed(r *connectors.Reader, s *revenue.Event, o connectors.Object) {
+	const name = "worth_before_discounts"
+	if o.Value("worth") == nil || s.Kind != revenue.KindSubscription && s.Kind != revenue.KindPeriod {
+		r.Invalid(name, "is for a subscription or period, beside its worth")
+		return
+	}
+	mrr := r.MRR(name, amount(r, o, s.Currency, name), s.Interval, s.IntervalCount)
+	if mrr < s.MRR {
+		r.Invalid(name, "is less than worth, which is after discounts")
+	}
+	connectors.ListPrice(s, mrr)
 }
 
 // terms reads what is said of a subscription. Each moment of one is a fact of its own.
