@@ -116,6 +116,9 @@ var mutants = []mutant{
 		"\t\tif s.PresumedEnd {\n", "\t\tif false {\n"}}, ledgerTests},
 	{"stated terms win over presumed ones", "ingest/revenue/presumed.go", []edit{{
 		"!s.OccurredAt.Before(since)", "s.OccurredAt.Equal(since)"}}, ledgerTests},
+	{"list prices decide nothing but what a term is worth", "ingest/revenue/policy.go", []edit{{
+		"e.MRR = e.MRRBeforeDiscounts\n\t\t\tvalued[i].Event = &e", "e.MRR = e.MRRBeforeDiscounts\n\t\t\tvalued[i].Event, valued[i].digest = &e, e.Digest()"}},
+		tests("./ingest/revenue", "TestRestatedLedger.*|TestListPrices.*|TestDiscounts.*")},
 	{"the difference is of signs, not of rows", ledger, []edit{{
 		"missing = appendSigned(missing, desired[i], wanted[key]-held[key])", "missing = appendSigned(missing, desired[i], wanted[key])"}}, ledgerTests},
 }
