@@ -126,6 +126,9 @@ func TestCookbook(t *testing.T) {
 		if e := &events[i]; e.Kind == revenue.KindSubscription && random.IntN(4) == 0 {
 			e.Status = revenue.StatusPastDue
 		}
+		if e := &events[i]; e.Kind == revenue.KindSubscription && random.IntN(4) == 0 {
+			e.MRRBeforeDiscounts, e.MRR = e.MRR+300*revenue.MRRScale, e.MRR*int64(random.IntN(2))
+		}
 	}
 	f, engine := newKitchen(t)
 	f.write(events...)

@@ -263,6 +263,31 @@ func TestPoliciesCostWhoAsksForThem(t *testing.T) {
 	}
 }
 
+// Of a workspace of which few subscriptions have discounts, little is read to find them.
+func TestFewDiscountsAreFoundReadingLittle(t *testing.T) {
+	f := newFixture(t)
+	var events []revenue.Event
+	for i := range 40_000 {
+		events = append(events, state(fmt.Sprintf("c%05d", i), "2026-02-01T00:00:00Z", 2000))
+	}
+	for i := range 3 {
+		events[i*10_000].MRR, events[i*10_000].MRRBeforeDiscounts = 1500*revenue.MRRScale, 2000*revenue.MRRScale
+	}
+	f.write(events[0], events[10_000], events[20_000])
+	f.say(events...)
+	f.exec("OPTIMIZE TABLE %s.events FINAL", f.database)
+	f.complete(testNow)
+	const asked = "workspaceSlug=acme&since=2026-02-01&until=2026-02-28&interval=month&discounts=ignored"
+	response := f.ask(PathMetricsMRR, asked)
+	read, err := strconv.Atoi(response.Header.Get(HeaderRowsRead))
+	if err != nil || response.StatusCode != http.StatusOK || read == 0 || read > 8_000 {
+		t.Errorf("%d: %d rows were read of %d, %v", response.StatusCode, read, len(events), err)
+	}
+	if got := get[MRRSeries](f, PathMetricsMRR, asked).Series[0].MRRCents; got != 6000 {
+		t.Errorf("%d cents", got)
+	}
+}
+
 // Before it is known how far the store is there is no answer by another policy.
 func TestPoliciesWaitForTheStore(t *testing.T) {
 	f := newFixture(t)
