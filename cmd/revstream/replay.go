@@ -104,6 +104,9 @@ func statementLine(e *revenue.Event) string {
 	if e.MRR != 0 {
 		worth += fmt.Sprintf(", MRR %d.%04d", e.MRR/revenue.MRRScale, e.MRR%revenue.MRRScale)
 	}
+	if before := e.MRRBeforeDiscounts; before != 0 {
+		worth += fmt.Sprintf(", before discounts %d.%04d", before/revenue.MRRScale, before%revenue.MRRScale)
+	}
 	if e.Deleted {
 		worth = "none"
 	}
