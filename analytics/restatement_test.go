@@ -295,3 +295,27 @@ func TestPoliciesWaitForTheStore(t *testing.T) {
 		t.Errorf("an answer of a store that has not said how far it is: %d", response.StatusCode)
 	}
 }
+
+// BenchmarkDiscountsIgnored is what it costs to judge 5,000 customers of three statements
+// each, whose subscriptions all have a discount, one by one, beside the house's answer.
+func BenchmarkDiscountsIgnored(b *testing.B) {
+	f := newFixture(b)
+	var events []revenue.Event
+	for i := range 5_000 {
+		for month, day := range []string{"2026-01-05", "2026-02-05", "2026-03-05"} {
+			events = append(events, state(fmt.Sprintf("c%04d", i), day+"T00:00:00Z", int64(1000+month), func(e *revenue.Event) {
+				e.MRRBeforeDiscounts = 2000 * revenue.MRRScale
+			}))
+		}
+	}
+	f.write(events...)
+	f.say(events...)
+	f.complete(testNow)
+	for _, discounts := range []string{discountsDeducted, discountsIgnored} {
+		b.Run(discounts, func(b *testing.B) {
+			for b.Loop() {
+				f.ask(PathMetricsMRR, "workspaceSlug=acme&since=2026-01-01&until=2026-03-31&interval=month&discounts="+discounts)
+			}
+		})
+	}
+}
