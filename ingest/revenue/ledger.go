@@ -210,64 +210,6 @@ func advance(stand standing, believed map[uint64]*counted, statements []statemen
 	return rows, believed
 }
 
-// Advance returns the rows that fresh statements add to those of known ones, at
-// the cost of a fold or two where Ledger folds once for every statement. It
-// applies, and ok is true, only if what held comes to is what the known
-// statements come to and every fresh statement was received after all of them
-// or is a repeat, and none was ever withdrawn; otherwise the whole Ledger has to be
-// compared.
-func Advance(known, fresh []Event, held Held) (rows []LedgerRow, ok bool) {
-	before, added := distinct(known), distinct(fresh)
-	if revised(before) || revised(added) {
-		return nil, false
-	}
-	stand := make(standing, len(before)+len(fresh))
-	repeats := make(map[Digest]bool, len(before))
-	var latest time.Time
-	for i := range before {
-		s := &before[i]
-		stand.take(s)
-		repeats[s.digest] = true
-		latest = s.ReceivedAt // distinct sorts by it
-	}
-	var after []statement
-	for _, s := range added {
-		switch later := s.ReceivedAt.After(latest); {
-		case repeats[s.digest] && later:
-		case !later:
-			return nil, false
-		default:
-			after = append(after, s)
-		}
-	}
-	believed := count(fold(stand))
-	if !comesTo(held, believed) {
-		return nil, false
-	}
-	rows, _ = advance(stand, believed, after, fold)
-	return rows, true
-}
-
-// comesTo reports whether the held rows add up to exactly the believed entries.
-func comesTo(held Held, believed map[uint64]*counted) bool {
-	sums := make(map[uint64]int64, len(believed))
-	for key, n := range held {
-		sums[key.RowID] += n
-	}
-	for id, c := range believed {
-		if sums[id] != int64(c.n) {
-			return false
-		}
-		delete(sums, id)
-	}
-	for _, n := range sums {
-		if n != 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // Fold is what a group's statements come to now.
 func Fold(events []Event) []Entry {
 	return fold(standingOf(distinct(events)))

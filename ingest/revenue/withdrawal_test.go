@@ -118,13 +118,13 @@ func TestAdvanceLeavesWithdrawalsToTheLedger(t *testing.T) {
 	e := Event{Workspace: "w", Provider: "p", Livemode: true, Group: "g", Kind: KindCharge, ObjectID: "in_1",
 		Version: 1, Amount: 100, Currency: "USD", OccurredAt: hours(0), ReceivedAt: hours(0)}
 	known := []Event{e}
-	if rows, ok := Advance(known, []Event{withdraw(e, 1, hours(1))}, HeldOf(Ledger(known))); ok {
+	if rows, _, ok := Advance(known, []Event{withdraw(e, 1, hours(1))}, HeldOf(Ledger(known))); ok {
 		t.Errorf("a withdrawal was taken for %+v", rows)
 	}
 	known = append(known, withdraw(e, 1, hours(1)))
 	again := e
 	again.ReceivedAt = hours(2)
-	if rows, ok := Advance(known, []Event{again}, HeldOf(Ledger(known))); ok {
+	if rows, _, ok := Advance(known, []Event{again}, HeldOf(Ledger(known))); ok {
 		t.Errorf("what was withdrawn came back as %+v", rows)
 	}
 }

@@ -139,8 +139,8 @@ func (g *group) fold() {
 	// Where an earlier attempt may have been cut short, the whole history is
 	// compared; elsewhere what the new statements add is enough.
 	if len(g.known) > 0 && !g.part.uncertain() {
-		if rows, ok := revenue.Advance(g.known, g.fresh, g.held); ok {
-			g.missing = rows
+		var ok bool
+		if g.missing, g.foreign, ok = revenue.Advance(g.known, g.fresh, g.held); ok {
 			return
 		}
 	}
