@@ -5,11 +5,15 @@ import (
 	"time"
 )
 
-// samePlace reports whether MRR stands for the same: what it can be broken down by.
-func samePlace(a, b *Dimensions) bool {
-	return a == b || a.Plan == b.Plan && a.Product == b.Product && a.Subscription == b.Subscription &&
-		a.Customer == b.Customer && a.Country == b.Country && a.Interval == b.Interval
+// place is what MRR stands for: what it can be broken down by.
+type place struct{ plan, product, subscription, customer, country, interval string }
+
+func placeOf(d *Dimensions) place {
+	return place{d.Plan, d.Product, d.Subscription, d.Customer, d.Country, d.Interval}
 }
+
+// samePlace reports whether MRR stands for the same.
+func samePlace(a, b *Dimensions) bool { return a == b || placeOf(a) == placeOf(b) }
 
 // whereabouts is what a subscription's MRR stands for from a statement on. What the
 // statement leaves unsaid is as it was, and what ends ends where it was, whatever its
@@ -101,14 +105,14 @@ func transfers(window []change, moved int64, at time.Time) []Entry {
 		by    *statement
 	}
 	var shares []share
+	known := map[place]int{}
 	add := func(where *Dimensions, mrr int64, by *statement) {
-		for i := range shares {
-			if samePlace(shares[i].where, where) {
-				shares[i].mrr, shares[i].by = shares[i].mrr+mrr, by
-				return
-			}
+		i, found := known[placeOf(where)]
+		if !found {
+			i, shares = len(shares), append(shares, share{where: where})
+			known[placeOf(where)] = i
 		}
-		shares = append(shares, share{where, mrr, by})
+		shares[i].mrr, shares[i].by = shares[i].mrr+mrr, by
 	}
 	for i := range window {
 		c := &window[i]

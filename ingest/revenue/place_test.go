@@ -11,7 +11,7 @@ import (
 // standing is MRR, or a number of subscriptions, by what it stands for.
 type byPlace map[string]int64
 
-func placeOf(d *Dimensions) string {
+func placeText(d *Dimensions) string {
 	return fmt.Sprint(d.Plan, "|", d.Product, "|", d.Subscription, "|", d.Customer, "|", d.Country, "|", d.Interval)
 }
 
@@ -22,8 +22,8 @@ func foldedAt(entries []Entry, at time.Time) (mrr, subscriptions byPlace) {
 	for i := range entries {
 		e := &entries[i]
 		if e.Kind.Family() == FamilyState && !e.OccurredAt.After(at) {
-			mrr[placeOf(&e.Dimensions)+e.Currency] += e.MRR
-			subscriptions[placeOf(&e.Dimensions)+e.Currency] += e.Subscriptions
+			mrr[placeText(&e.Dimensions)+e.Currency] += e.MRR
+			subscriptions[placeText(&e.Dimensions)+e.Currency] += e.Subscriptions
 		}
 	}
 	return mrr, subscriptions
@@ -42,8 +42,8 @@ func statedAt(events []Event, at time.Time) (mrr, subscriptions byPlace) {
 	mrr, subscriptions = byPlace{}, byPlace{}
 	for _, e := range last {
 		if e.Status == StatusActive && e.MRR > 0 {
-			mrr[placeOf(&e.Dimensions)+e.Currency] += e.MRR
-			subscriptions[placeOf(&e.Dimensions)+e.Currency]++
+			mrr[placeText(&e.Dimensions)+e.Currency] += e.MRR
+			subscriptions[placeText(&e.Dimensions)+e.Currency]++
 		}
 	}
 	return mrr, subscriptions
