@@ -1,9 +1,11 @@
 package connectors
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,15 +69,31 @@ func NotObject(kind jsontext.Kind) error {
 	return &InvalidError{Code: "invalid_json", Detail: "must be a JSON object, not " + kindName(kind)}
 }
 
-// ReadArray splits a JSON array into its elements, as written. The error is an
-// *InvalidError with code invalid_json.
-func ReadArray(text Value) ([]Value, error) {
+// ReadArray splits a JSON array into its elements, as written: parts of text. Of one with
+// more than most it returns one more than that, and has not looked at the rest, for a few
+// bytes of text are many of memory. The error is an *InvalidError with code invalid_json.
+func ReadArray(text Value, most int) ([]Value, error) {
 	if kind := text.Kind(); kind != '[' {
 		return nil, &InvalidError{Code: "invalid_json", Detail: "must be an array, not " + kindName(kind)}
 	}
-	var elements []Value
-	if err := jsonv2.Unmarshal(text, &elements); err != nil {
+	decoder := jsontext.NewDecoder(bytes.NewReader(text))
+	if _, err := decoder.ReadToken(); err != nil {
 		return nil, SyntaxError(err)
+	}
+	var elements []Value
+	for decoder.PeekKind() != ']' {
+		element, err := decoder.ReadValue()
+		if err != nil {
+			return nil, SyntaxError(err)
+		}
+		end := decoder.InputOffset()
+		if elements = append(elements, text[end-int64(len(element)):end:end]); len(elements) > most {
+			return elements, nil
+		}
+	}
+	_, _ = decoder.ReadToken() // it is there
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, &InvalidError{Code: "invalid_json", Detail: fmt.Sprintf("not valid JSON at byte %d: something follows the array", decoder.InputOffset())}
 	}
 	return elements, nil
 }

@@ -225,3 +225,29 @@ func TestReadObject(t *testing.T) {
 		}
 	}
 }
+
+func TestReadArray(t *testing.T) {
+	for text, want := range map[string]string{
+		`[]`: "", ` [1 , "a,b",[2,3],{"a":[4]} ] `: `1 "a,b" [2,3] {"a":[4]}`,
+		`[1,2,3,4,5]`: `1 2 3 4 5`, `[1,2,3,4,5,6`: `1 2 3 4 5`, // four are the most: what follows the fifth is not looked at
+		`{}`: "invalid_json", `null`: "invalid_json", ``: "invalid_json", `[1,`: "invalid_json", `[1}`: "invalid_json", `[1]2`: "invalid_json",
+		`[1,]`: "invalid_json", `[{"a":1,"a":2}]`: "invalid_json", `[`: "invalid_json", `[1 2]`: "invalid_json",
+	} {
+		elements, err := ReadArray(Value(text), 4)
+		var got []string
+		for _, element := range elements {
+			got = append(got, string(element))
+		}
+		var invalid *InvalidError
+		if errors.As(err, &invalid) {
+			got = []string{invalid.Code}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, %v; want %q", text, got, err, want)
+		}
+	}
+	long := Value("[" + strings.Repeat("1,", 1_000_000) + "1]")
+	if elements, err := ReadArray(long, 1000); err != nil || len(elements) != 1001 {
+		t.Errorf("of more than 1,000 elements %d are split off, %v", len(elements), err)
+	}
+}

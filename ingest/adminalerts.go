@@ -124,9 +124,12 @@ func readNewAlert(r adminRequest) (wanted control.NewAlert, secret string, err e
 		f.Missing("on")
 	}
 	if connectors.Given(body.Kinds) {
-		kinds, err := connectors.ReadArray(body.Kinds)
+		kinds, err := connectors.ReadArray(body.Kinds, len(control.AlertKinds))
 		if err != nil {
 			return wanted, "", connectors.Within("kinds", err)
+		}
+		if most := len(control.AlertKinds); len(kinds) > most {
+			f.Invalid("kinds", "has more than the %d that there are", most)
 		}
 		for _, kind := range kinds {
 			wanted.Rule.Kinds = append(wanted.Rule.Kinds, f.Choice("kinds", kind, control.AlertKinds...))

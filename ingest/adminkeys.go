@@ -84,13 +84,16 @@ func readNewKey(r adminRequest) (control.NewKey, error) {
 		}
 	}
 	if connectors.Given(body.Scopes) {
-		scopes, err := connectors.ReadArray(body.Scopes)
+		known := []string{string(control.ScopeRevenueWrite), string(control.ScopeRead), string(control.ScopeAdmin)}
+		scopes, err := connectors.ReadArray(body.Scopes, len(known))
 		if err != nil {
 			return control.NewKey{}, connectors.Within("scopes", err)
 		}
+		if len(scopes) > len(known) {
+			f.Invalid("scopes", "has more than the %d that there are", len(known))
+		}
 		for _, scope := range scopes {
-			wanted.Scopes = append(wanted.Scopes, control.Scope(f.Choice("scopes", scope,
-				string(control.ScopeRevenueWrite), string(control.ScopeRead), string(control.ScopeAdmin))))
+			wanted.Scopes = append(wanted.Scopes, control.Scope(f.Choice("scopes", scope, known...)))
 		}
 	}
 	return wanted, f.Err()

@@ -19,7 +19,7 @@ func Split(text []byte, lines bool, eventsMax int) ([]connectors.Value, error) {
 	switch {
 	case len(text) == 0:
 	case !lines && text[0] == '[':
-		elements, err := connectors.ReadArray(text)
+		elements, err := connectors.ReadArray(text, eventsMax)
 		if err != nil {
 			return nil, err
 		}

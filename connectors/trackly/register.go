@@ -39,7 +39,7 @@ func ReadRegistration(text []byte, entriesMax int) ([]Entry, Registered, error) 
 	if err != nil {
 		return nil, Registered{}, err
 	}
-	var reader registrationReader
+	reader := registrationReader{most: entriesMax}
 	count := Registered{
 		Contacts:   reader.list("contacts", lists.Contacts, reader.contact),
 		Offers:     reader.list("offers", lists.Offers, reader.offer),
@@ -77,6 +77,7 @@ func readLists(text []byte) (registration, error) {
 
 // registrationReader collects entries up to the first fault.
 type registrationReader struct {
+	most      int // of one list: more than that are counted only
 	entries   []Entry
 	positions map[string]int // in entries, by entity and id
 	err       error
@@ -86,10 +87,13 @@ func (r *registrationReader) list(name string, value connectors.Value, read func
 	if r.err != nil || !connectors.Given(value) {
 		return 0
 	}
-	items, err := connectors.ReadArray(value)
+	items, err := connectors.ReadArray(value, r.most)
 	if err != nil {
 		r.err = connectors.Within(name, err)
 		return 0
+	}
+	if len(items) > r.most {
+		return len(items)
 	}
 	for i, item := range items {
 		if err := read(item); err != nil {
