@@ -2,6 +2,7 @@ package thrivestack
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -57,7 +58,13 @@ func Create(known *State, body Body, a Acceptance) (State, []revenue.Event, erro
 // Update states a known transaction with the members that the request gives.
 // For order and errors see Create.
 func Update(known State, update Body, a Acceptance) (State, []revenue.Event, error) {
-	return next(&known, known.Body.merge(update), a)
+	state, events, err := next(&known, known.Body.merge(update), a)
+	var invalid *connectors.InvalidError
+	if connectors.Given(update.Date) && errors.As(err, &invalid) && invalid.Field == "transaction_date" {
+		// The caller knows it by another name.
+		err = &connectors.InvalidError{Field: "date", Code: "invalid_date", Detail: invalid.Detail}
+	}
+	return state, events, err
 }
 
 // Delete takes back every fact of a known transaction. Its statements are to be

@@ -314,13 +314,14 @@ func TestUpdateFaults(t *testing.T) {
 	}
 	before := len(l.events)
 	for text, want := range map[string]string{
-		`{"status":"paid"}`:                               "missing_transaction_id",
-		`{"transaction_id":"txn_123","status":"x"}`:       "invalid_status",
-		`{"transaction_id":"txn_123","date":"x"}`:         "invalid_transaction_date",
-		`{"transaction_id":"txn_123","currency":"JPY"}`:   "invalid_amount", // 99.99 JPY
-		`{"transaction_id":"txn_123","amount":1}`:         "invalid_tax_amount",
-		`{"transaction_id":"txn_123","term_unit":"hour"}`: "invalid_term_unit",
-		`{"transaction_id":"txn_123"`:                     "invalid_json",
+		`{"status":"paid"}`:                                 "missing_transaction_id",
+		`{"transaction_id":"txn_123","status":"x"}`:         "invalid_status",
+		`{"transaction_id":"txn_123","date":"x"}`:           "invalid_date",
+		`{"transaction_id":"txn_123","transaction_date":0}`: "invalid_transaction_date",
+		`{"transaction_id":"txn_123","currency":"JPY"}`:     "invalid_amount", // 99.99 JPY
+		`{"transaction_id":"txn_123","amount":1}`:           "invalid_tax_amount",
+		`{"transaction_id":"txn_123","term_unit":"hour"}`:   "invalid_term_unit",
+		`{"transaction_id":"txn_123"`:                       "invalid_json",
 	} {
 		var invalid *connectors.InvalidError
 		if err := l.update([]byte(text)); !errors.As(err, &invalid) || invalid.Code != want {
