@@ -23,7 +23,7 @@ var (
 // ParseAmount reads the literal text of a decimal number of major units ("24.99",
 // "-5", "1e2") as minor units of the currency. The text is taken as written and
 // never passes through a float. More decimals than the currency has are an error
-// unless they are zeros.
+// unless they are zeros, or what the sums of programs with floats leave: see unfloat.
 func ParseAmount(text, currency string) (int64, error) {
 	exponent, ok := Exponent(currency)
 	if !ok {
@@ -41,6 +41,7 @@ func parseScaled(text string, scale int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	value = unfloat(text, value, scale)
 	value.Mul(value, new(big.Rat).SetInt64(int64(math.Pow10(scale))))
 	if !value.IsInt() {
 		return 0, fmt.Errorf("%q: %w", text, ErrAmountPrecision)
@@ -50,6 +51,29 @@ func parseScaled(text string, scale int) (int64, error) {
 		return 0, fmt.Errorf("%q: %w", text, ErrAmountTooLarge)
 	}
 	return n.Int64(), nil
+}
+
+// Of a decimal number a 64-bit float keeps this many digits, whatever the number; and
+// this many of them have to be decimals that no currency has, all zeros or nines, for a
+// number with more digits to be taken for a float's.
+const (
+	floatDigits      = 15
+	floatDigitsSpare = 4
+)
+
+// unfloat is the value that a program meant which adds up amounts as floats: 12.5 and
+// 24.99 come to 37.489999999999995 there. Contracts call amounts numbers, so to refuse it
+// would be to lose the money; and no price has 16 digits.
+func unfloat(text string, value *big.Rat, scale int) *big.Rat {
+	mantissa, _, _ := strings.Cut(strings.ToLower(text), "e")
+	digits := strings.TrimLeft(strings.NewReplacer("-", "", ".", "").Replace(mantissa), "-0")
+	whole := new(big.Int).Quo(new(big.Int).Abs(value.Num()), value.Denom()).String()
+	decimals := floatDigits - len(whole)
+	if len(digits) <= floatDigits || decimals < scale+floatDigitsSpare {
+		return value
+	}
+	rounded, _ := new(big.Rat).SetString(value.FloatString(decimals))
+	return rounded
 }
 
 // plainDigitsMax is how many digits of a number surely fit an int64 within
