@@ -149,7 +149,7 @@ func (t transaction) facts(a Acceptance) []revenue.Event {
 	if t.status == statusRefund || t.status == statusChargedBack {
 		events = append(events, t.reversal(reversal, t.id, false, a))
 	}
-	if t.subscription && !failed && t.mrr > 0 {
+	if t.subscription && !failed && t.listMRR > 0 {
 		events = append(events, t.period(a))
 	}
 	return events
@@ -222,6 +222,7 @@ func (t transaction) reversal(kind revenue.Kind, original string, failed bool, a
 func (t transaction) period(a Acceptance) revenue.Event {
 	event := t.fact(revenue.KindPeriod, a)
 	event.MRR, event.PeriodStart, event.PeriodEnd = t.mrr, &t.periodStart, &t.periodEnd
+	connectors.ListPrice(&event, t.listMRR)
 	event.PresumedEnd = t.presumedEnd
 	return event
 }

@@ -243,15 +243,16 @@ func TestTerms(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		changes    map[string]any
-		mrr        int64 // MRR units
+		mrr, list  int64 // MRR units, and before discounts
 		start, end string
 	}{
-		{"the example", nil, 94990000, "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"},
-		{"a year", map[string]any{"term_unit": "year", "amount": 120, "tax_amount": 0, "period_end_date": "2024-12-31"}, 10000000, "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"},
-		{"a quarter", map[string]any{"term_frequency": 3, "amount": 100, "tax_amount": 0, "period_end_date": nil}, 33333333, "2024-01-01T00:00:00Z", "2024-04-01T00:00:00Z"},
-		{"a week", map[string]any{"term_unit": "week", "amount": 12, "tax_amount": 0, "period_end_date": nil}, 52000000, "2024-01-01T00:00:00Z", "2024-01-08T00:00:00Z"},
-		{"a day", map[string]any{"term_unit": "day", "amount": 12, "tax_amount": 0, "period_end_date": nil}, 365000000, "2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"},
-		{"defaults", map[string]any{"period_start_date": nil, "period_end_date": nil, "term_unit": nil, "term_frequency": nil}, 94990000, "2024-01-15T14:30:00Z", "2024-02-15T14:30:00Z"},
+		{"the example", nil, 94990000, 104990000, "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"},
+		{"a year", map[string]any{"term_unit": "year", "amount": 120, "tax_amount": 0, "period_end_date": "2024-12-31"}, 10000000, 10833333, "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"},
+		{"a quarter", map[string]any{"term_frequency": 3, "amount": 100, "tax_amount": 0, "period_end_date": nil}, 33333333, 36666667, "2024-01-01T00:00:00Z", "2024-04-01T00:00:00Z"},
+		{"a week", map[string]any{"term_unit": "week", "amount": 12, "tax_amount": 0, "discount_amount": nil, "period_end_date": nil}, 52000000, 0, "2024-01-01T00:00:00Z", "2024-01-08T00:00:00Z"},
+		{"a day", map[string]any{"term_unit": "day", "amount": 12, "tax_amount": 0, "discount_amount": 0, "period_end_date": nil}, 365000000, 0, "2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"},
+		{"defaults", map[string]any{"period_start_date": nil, "period_end_date": nil, "term_unit": nil, "term_frequency": nil}, 94990000, 104990000, "2024-01-15T14:30:00Z", "2024-02-15T14:30:00Z"},
+		{"all of it off", map[string]any{"amount": 0, "tax_amount": 0, "transaction_fee": 0}, 0, 10000000, "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"},
 	} {
 		var l ledger
 		if err := l.create(with(t, test.changes)); err != nil {
@@ -262,6 +263,9 @@ func TestTerms(t *testing.T) {
 			t.Fatalf("%s: no term", test.name)
 		}
 		term := l.events[at]
+		if list := test.list; term.MRRBeforeDiscounts != list {
+			t.Errorf("%s: %d before discounts, want %d", test.name, term.MRRBeforeDiscounts, list)
+		}
 		if start, end := term.PeriodStart.Format(time.RFC3339), term.PeriodEnd.Format(time.RFC3339); term.MRR != test.mrr || start != test.start || end != test.end {
 			t.Errorf("%s: %d from %s to %s, want %d from %s to %s", test.name, term.MRR, start, end, test.mrr, test.start, test.end)
 		}

@@ -91,8 +91,9 @@ type transaction struct {
 	termUnit               string
 	termFrequency          int64
 	periodStart, periodEnd time.Time
-	presumedEnd            bool  // by the term, not by the caller
-	mrr                    int64 // MRR units
+	presumedEnd            bool // by the term, not by the caller
+	// mrr is what the term is worth, listMRR what it would be without the discount.
+	mrr, listMRR int64 // MRR units
 }
 
 // Statuses of the contract.
@@ -188,11 +189,15 @@ func (t *transaction) readTerm(fields *connectors.Fields, b Body) {
 	if !t.periodStart.Before(t.periodEnd) {
 		fields.Invalid("period_end_date", "must lie after the start of the period")
 	}
-	mrr, err := revenue.MonthlyMRR(big.NewRat(t.amount-t.tax, 1), t.termUnit, t.termFrequency)
-	if err != nil {
-		fields.Invalid("amount", "has no monthly value: %v", err)
+	monthly := func(name string, minor int64) int64 {
+		mrr, err := revenue.MonthlyMRR(big.NewRat(minor, 1), t.termUnit, t.termFrequency)
+		if err != nil {
+			fields.Invalid(name, "has no monthly value: %v", err)
+		}
+		return mrr
 	}
-	t.mrr = mrr
+	t.mrr = monthly("amount", t.amount-t.tax)
+	t.listMRR = monthly("discount_amount", t.amount-t.tax+t.discount)
 }
 
 // equal reports whether two bodies say the same.
