@@ -91,7 +91,7 @@ func DefaultConfig() Config {
 		SortRowsMax:         1_000_000,
 		LocateRowsMax:       50_000,
 
-		HorizonAgeMax: 100 * time.Millisecond,
+		HorizonAgeMax: 250 * time.Millisecond,
 		RateTablesMax: 32,
 
 		RestatedGroupsMax: 50_000,
