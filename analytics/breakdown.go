@@ -73,7 +73,7 @@ func apportioned(whole *totals, parts []*totals, divisor int64) ([][]int64, erro
 		for i, part := range parts {
 			shares[i] = part.unscaled(n)
 		}
-		for i, share := range shareOut(big.NewInt(rounded), shares, unit) {
+		for i, share := range shareOut(big.NewInt(rounded), shares, unit, cmp.Compare[int]) {
 			if !share.IsInt64() || parts[i].overflow {
 				return nil, errAmountRange
 			}
@@ -85,8 +85,8 @@ func apportioned(whole *totals, parts []*totals, divisor int64) ([][]int64, erro
 
 // shareOut divides values by a unit into whole numbers that add up to a sum, which is
 // that of the quotients, rounded: those with the greatest remainders are rounded up, and
-// between equal ones the first.
-func shareOut(sum *big.Int, values []*big.Int, unit *big.Int) []*big.Int {
+// between equal ones the first by the order of their places.
+func shareOut(sum *big.Int, values []*big.Int, unit *big.Int, order func(a, b int) int) []*big.Int {
 	left := new(big.Int).Set(sum)
 	whole, remainders := make([]*big.Int, len(values)), make([]*big.Int, len(values))
 	byRemainder := make([]int, len(values))
@@ -96,7 +96,10 @@ func shareOut(sum *big.Int, values []*big.Int, unit *big.Int) []*big.Int {
 		byRemainder[i] = i
 	}
 	slices.SortFunc(byRemainder, func(a, b int) int {
-		return cmp.Or(remainders[b].Cmp(remainders[a]), cmp.Compare(a, b))
+		if c := remainders[b].Cmp(remainders[a]); c != 0 {
+			return c
+		}
+		return order(a, b)
 	})
 	one := big.NewInt(1)
 	for _, i := range byRemainder {

@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"cmp"
 	"math/big"
 	"strings"
 
@@ -47,7 +48,7 @@ var mrrUnit = new(big.Int).Mul(exactScale, big.NewInt(revenue.MRRScale))
 func (h *history) publish(before, after *big.Int, parts []*big.Int) (MRRFigures, error) {
 	one := big.NewInt(1)
 	opening, closing := quotient(before, one, mrrUnit), quotient(after, one, mrrUnit)
-	whole := shareOut(new(big.Int).Sub(closing, opening), parts, mrrUnit)
+	whole := shareOut(new(big.Int).Sub(closing, opening), parts, mrrUnit, cmp.Compare[int])
 	for _, value := range append([]*big.Int{opening, closing, new(big.Int).Mul(closing, big.NewInt(12))}, whole...) {
 		if !value.IsInt64() {
 			return MRRFigures{}, errAmountRange

@@ -239,6 +239,9 @@ func (r *reading) answered(body any, complete time.Time) answered {
 func ask[T any](ctx context.Context, r *reading, what, sql string, values ...clickhouse.Named) ([]T, error) {
 	var rows []T
 	_, err := each(ctx, r, what, sql, func(row *T) error {
+		if len(rows) == cap(rows) {
+			rows = slices.Grow(rows, max(16, len(rows))) // append would copy many rows four times
+		}
 		rows = append(rows, *row)
 		return nil
 	}, values...)

@@ -9,13 +9,14 @@ import (
 	"revstream/ingest/revenue"
 )
 
-// tableRows are the rows of a table before they are rounded, in no order. A table of
-// customers has hundreds of thousands, of which a page is shown, so a row is what has to
-// be known of it to find the page.
+// tableRows are the rows of a table before they are rounded. A table of customers has
+// hundreds of thousands, of which a page is shown, so a row is what has to be known of it
+// to find the page.
 type tableRows struct {
 	exchange *exchange
-	rows     []tableSums
-	places   map[Part]int // of each part in rows
+	rows     []*tableSums
+	byPart   map[Part]*tableSums
+	room     []tableSums // for the next rows: one by one they would cost more
 	factors  map[rateDay]*big.Int
 	overflow bool
 	// level is what MRR of all rows has come to, and unknown what had no exchange rate.
@@ -49,18 +50,22 @@ func compareParts(a, b *Part) int {
 }
 
 func newTableRows(x *exchange) *tableRows {
-	return &tableRows{exchange: x, places: map[Part]int{}, factors: map[rateDay]*big.Int{}, unknown: x.totals(int(flowCount))}
+	return &tableRows{exchange: x, byPart: map[Part]*tableSums{}, factors: map[rateDay]*big.Int{}, unknown: x.totals(int(flowCount))}
 }
 
-// of is the row of a part. It is valid until the next is asked for.
+// of is the row of a part.
 func (t *tableRows) of(part Part) *tableSums {
-	at, known := t.places[part]
+	row, known := t.byPart[part]
 	if !known {
-		at = len(t.rows)
-		t.places[part] = at
-		t.rows = append(t.rows, tableSums{Part: part})
+		if len(t.room) == 0 {
+			t.room = make([]tableSums, max(16, min(len(t.rows), 4096)))
+		}
+		row, t.room = &t.room[0], t.room[1:]
+		row.Part = part
+		t.byPart[part] = row
+		t.rows = append(t.rows, row)
 	}
-	return &t.rows[at]
+	return row
 }
 
 // factor is what an amount of the currency and day times exactScale is multiplied by; nil
@@ -113,8 +118,8 @@ func (t *tableRows) addMRR(moves []movementRow, paying []payingRow, until time.T
 		row.subscriptions += moves[i].Subscriptions
 	}
 	for i := range paying {
-		if at, known := t.places[paying[i].Part]; known {
-			t.rows[at].customers += int64(paying[i].Customers)
+		if row, known := t.byPart[paying[i].Part]; known {
+			row.customers += int64(paying[i].Customers)
 		}
 	}
 }
@@ -140,12 +145,13 @@ func (t *tableRows) add(a *tableAmount, value int64, currency string, day time.T
 
 // round rounds one amount of every row to minor units, of which a unit of the amount is
 // one per divisor, so that the rows add up to the rounded whole, which it returns: each is
-// its exact value rounded down or up, those with the greatest remainders up.
+// its exact value rounded down or up, those with the greatest remainders up, and the first
+// of them where these are equal.
 func (t *tableRows) round(divisor int64, amount func(*tableSums) *tableAmount) (int64, error) {
 	whole := t.exchange.totals(1)
 	whole.exact[0] = new(big.Int)
-	for i := range t.rows {
-		a := amount(&t.rows[i])
+	for _, row := range t.rows {
+		a := amount(row)
 		t.overflow = !addAll(whole.own, []int64{a.own}) || t.overflow
 		if a.exact != nil {
 			whole.exact[0].Add(whole.exact[0], a.exact)
@@ -156,30 +162,31 @@ func (t *tableRows) round(divisor int64, amount func(*tableSums) *tableAmount) (
 	if err != nil {
 		return 0, err
 	}
-	var broken []int // the rows that may have a remainder
+	var broken []*tableSums // the rows that may have a remainder
 	left := sum
-	for i := range t.rows {
-		if a := amount(&t.rows[i]); a.exact != nil || a.own%divisor != 0 {
-			broken = append(broken, i)
+	for _, row := range t.rows {
+		if a := amount(row); a.exact != nil || a.own%divisor != 0 {
+			broken = append(broken, row)
 		} else {
 			a.rounded = a.own / divisor
 			left -= a.rounded
 		}
 	}
-	slices.SortFunc(broken, func(a, b int) int { return compareParts(&t.rows[a].Part, &t.rows[b].Part) })
 	values := make([]*big.Int, len(broken))
-	for i, at := range broken {
-		a := amount(&t.rows[at])
+	for i, row := range broken {
+		a := amount(row)
 		values[i] = new(big.Int).Mul(big.NewInt(a.own), exactScale)
 		if a.exact != nil {
 			values[i].Add(values[i], a.exact)
 		}
 	}
-	for i, share := range shareOut(big.NewInt(left), values, new(big.Int).Mul(exactScale, big.NewInt(divisor))) {
+	unit := new(big.Int).Mul(exactScale, big.NewInt(divisor))
+	inOrder := func(a, b int) int { return compareParts(&broken[a].Part, &broken[b].Part) }
+	for i, share := range shareOut(big.NewInt(left), values, unit, inOrder) {
 		if !share.IsInt64() {
 			return 0, errAmountRange
 		}
-		amount(&t.rows[broken[i]]).rounded = share.Int64()
+		amount(broken[i]).rounded = share.Int64()
 	}
 	return sum, nil
 }
@@ -187,9 +194,9 @@ func (t *tableRows) round(divisor int64, amount func(*tableSums) *tableAmount) (
 // total rounds all rows and returns what they add up to.
 func (t *tableRows) total() (*tableSums, error) {
 	total := &tableSums{subscriptions: t.level.subscriptions, customers: t.level.customers}
-	for i := range t.rows {
-		total.refundCount += t.rows[i].refundCount
-		total.charges += t.rows[i].charges
+	for _, row := range t.rows {
+		total.refundCount += row.refundCount
+		total.charges += row.charges
 	}
 	var err error
 	if total.gross.rounded, err = t.round(1, func(s *tableSums) *tableAmount { return &s.gross }); err != nil {
@@ -206,10 +213,12 @@ func (t *tableRows) total() (*tableSums, error) {
 // whether there are more.
 func (t *tableRows) page(sort func(*tableSums) int64, after *tableCursor, limit int) (page []*tableSums, more bool) {
 	compare := func(a, b *tableSums) int {
-		return cmp.Or(cmp.Compare(sort(b), sort(a)), compareParts(&a.Part, &b.Part))
+		if c := cmp.Compare(sort(b), sort(a)); c != 0 {
+			return c
+		}
+		return compareParts(&a.Part, &b.Part)
 	}
-	for i := range t.rows {
-		row := &t.rows[i]
+	for _, row := range t.rows {
 		if after != nil && placeOf(row, sort).compare(*after) <= 0 {
 			continue
 		}
