@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // places is where a running process can be reached. It is printed at the start,
@@ -38,11 +40,34 @@ func (p places) save(folder string) error {
 	return replaceFile(filepath.Join(folder, placesFile), append(text, '\n'))
 }
 
+// errNotTold says that a process is only starting, or about to end.
+var errNotTold = errors.New("but has not told yet where its engines are: try again")
+
+// startPatience is how long a command waits for a process that is only starting.
+const startPatience = 20 * time.Second
+
+// awaitPlaces is loadPlaces, once the process has told.
+func awaitPlaces(ctx context.Context, folder string) (places, error) {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	for {
+		p, err := loadPlaces(folder)
+		if !errors.Is(err, errNotTold) {
+			return p, err
+		}
+		select {
+		case <-ctx.Done():
+			return p, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // loadPlaces reads where the process that runs on the folder can be reached.
 func loadPlaces(folder string) (places, error) {
 	text, err := os.ReadFile(filepath.Join(folder, placesFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return places{}, fmt.Errorf("a process holds the data folder %s, but has not told yet where its engines are: try again", folder)
+		return places{}, fmt.Errorf("a process holds the data folder %s, %w", folder, errNotTold)
 	}
 	if err != nil {
 		return places{}, fmt.Errorf("finding the running process: %w", err)

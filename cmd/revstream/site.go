@@ -84,7 +84,7 @@ func (s *site) open(ctx context.Context, wanted needs) error {
 	}
 	lock, err := lockFolder(s.config.DataDir)
 	if err != nil && exitCode(err) == exitRunning {
-		return s.join()
+		return s.join(ctx)
 	}
 	if err != nil {
 		return err
@@ -110,8 +110,8 @@ func (s *site) open(ctx context.Context, wanted needs) error {
 }
 
 // join takes over the addresses of the running process.
-func (s *site) join() error {
-	p, err := loadPlaces(s.config.DataDir)
+func (s *site) join(ctx context.Context) error {
+	p, err := awaitPlaces(ctx, s.config.DataDir)
 	if err != nil {
 		return err
 	}
