@@ -17,13 +17,7 @@ func Advance(known, fresh []Event, held Held) (missing []LedgerRow, foreign Held
 	if revised(all) {
 		return nil, nil, false
 	}
-	same := 0
-	for same < len(before) && all[same].digest == before[same].digest && !all[same].earlier(&before[same]) {
-		same++
-	}
-	for same > 0 && same < len(all) && all[same-1].ReceivedAt.Equal(all[same].ReceivedAt) {
-		same-- // what was received at once is taken in at once
-	}
+	same := unchanged(before, all, distinct(fresh))
 	earlier, later := held, Held{}
 	if same < len(all) {
 		earlier, later = held.split(all[same].ReceivedAt)
@@ -39,6 +33,26 @@ func Advance(known, fresh []Event, held Held) (missing []LedgerRow, foreign Held
 	rows, _ := advance(stand, believed, all[same:], fold)
 	missing, foreign = Difference(rows, later)
 	return missing, foreign, true
+}
+
+// unchanged is how many of all statements were received before any of the fresh ones that
+// may change what they come to. Repeats of what was known earlier do not. What is known at
+// the very moment at which it is fresh may: it was stored beside the fold, and its rows are
+// not there yet.
+func unchanged(before, all, fresh []statement) int {
+	known := make(map[identity]time.Time, len(before))
+	for i := range before {
+		known[before[i].identity()] = before[i].ReceivedAt
+	}
+	same := len(all)
+	for i := range fresh {
+		if at, repeated := known[fresh[i].identity()]; repeated && fresh[i].ReceivedAt.After(at) {
+			continue
+		}
+		// The first of its moment: what was received at once is taken in at once.
+		same, _ = slices.BinarySearchFunc(all[:same], fresh[i].ReceivedAt, func(s statement, at time.Time) int { return s.ReceivedAt.Compare(at) })
+	}
+	return same
 }
 
 // split tells what became known before a moment from what did then and later.

@@ -177,7 +177,11 @@ func TestAdvanceAgreesWithLedger(t *testing.T) {
 			fresh = append(fresh, again)
 		}
 		held := HeldOf(Ledger(known))
-		rows, surplus, ok := Advance(known, fresh, held)
+		read := known
+		if rapid.Bool().Draw(t, "stored beside the fold") { // and read before its rows are there
+			read = slices.Concat(known, fresh)
+		}
+		rows, surplus, ok := Advance(read, fresh, held)
 		if !ok {
 			return
 		}
@@ -492,4 +496,22 @@ func TestFactIDIsUnambiguous(t *testing.T) {
 			t.Fatalf("%+v is %q, %+v is %q", a, a.FactID(), b, b.FactID())
 		}
 	})
+}
+
+// The sink reads what is known while it stores what is fresh, so what is known may have
+// the fresh statements already, and their rows are still to come: here of a charge that
+// was deleted, which adds up to what is held, nothing.
+func TestAdvanceTellsFreshFromKnown(t *testing.T) {
+	charge := Event{Workspace: "w", Provider: "p", Livemode: true, Group: "g", Kind: KindCharge, ObjectID: "in_1",
+		Version: 1, Amount: 100, Currency: "USD", OccurredAt: hours(0), ReceivedAt: hours(0)}
+	deleted := charge
+	deleted.Version, deleted.ReceivedAt, deleted.Deleted = 2, hours(1), true
+	fresh := []Event{charge, deleted}
+	want := HeldOf(Ledger(fresh))
+	if len(want) != 2 {
+		t.Fatalf("the ledger has %d rows, want one and its retraction", len(want))
+	}
+	if rows, _, ok := Advance(fresh, fresh, Held{}); ok && !same(HeldOf(rows), want) {
+		t.Errorf("it adds %d rows, want %d", len(rows), len(want))
+	}
 }
