@@ -119,6 +119,9 @@ var mutants = []mutant{
 	{"list prices decide nothing but what a term is worth", "ingest/revenue/policy.go", []edit{{
 		"e.MRR = e.MRRBeforeDiscounts\n\t\t\tvalued[i].Event = &e", "e.MRR = e.MRRBeforeDiscounts\n\t\t\tvalued[i].Event, valued[i].digest = &e, e.Digest()"}},
 		tests("./ingest/revenue", "TestRestatedLedger.*|TestListPrices.*|TestDiscounts.*")},
+	{"what was stored beside the fold is fresh", "ingest/revenue/advance.go", []edit{{
+		"if at, repeated := known[fresh[i].identity()]; repeated && fresh[i].ReceivedAt.After(at) {",
+		"if _, repeated := known[fresh[i].identity()]; repeated {"}}, ledgerTests},
 	{"the difference is of signs, not of rows", ledger, []edit{{
 		"missing = appendSigned(missing, desired[i], wanted[key]-held[key])", "missing = appendSigned(missing, desired[i], wanted[key])"}}, ledgerTests},
 }
