@@ -85,7 +85,7 @@ func apportioned(whole *totals, parts []*totals, divisor int64) ([][]int64, erro
 
 // shareOut divides values by a unit into whole numbers that add up to a sum, which is
 // that of the quotients, rounded: those with the greatest remainders are rounded up, and
-// between equal ones the first by the order of their places.
+// between equal ones the first, by what order says of two places.
 func shareOut(sum *big.Int, values []*big.Int, unit *big.Int, order func(a, b int) int) []*big.Int {
 	left := new(big.Int).Set(sum)
 	whole, remainders := make([]*big.Int, len(values)), make([]*big.Int, len(values))

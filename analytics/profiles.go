@@ -24,8 +24,8 @@ type profile struct {
 	// refunds is when refunds count; empty if nothing is known of it.
 	refunds string
 	// policy is when subscriptions that are past due or cancelled cease to count, and whether
-	// discounts make them worth less. What it does not say is as in the house. judged is the one that an answer follows; empty in
-	// those that subscriptions are of no concern to.
+	// discounts make them worth less. What it does not say is as in the house. judged is the
+	// one that an answer follows; empty in those that subscriptions are of no concern to.
 	policy, judged policy
 	// said names what the question has said itself of the policy, beside the profile.
 	said string

@@ -27,10 +27,7 @@ func TestABrokenPart(t *testing.T) {
 		}
 		s.revstream(exitOK, "rebuild", table)
 		s.revstream(exitOK, "check")
-		next := startPayerNamed(fmt.Sprint("round", round), s.client)
-		next.accepted.Add(p.accepted.Load())
-		next.cents.Add(p.cents.Load())
-		p = next
+		p = resumePayer(fmt.Sprint("round", round), p, s)
 		p.until(s, 100)
 		p.finish(s)
 	}

@@ -86,7 +86,7 @@ func TestAGapIsAccepted(t *testing.T) {
 	again.stop()
 
 	s = startServiceOn(t, s.folder, nil)
-	p = resumePayer(p, s)
+	p = resumePayer("more", p, s)
 	p.until(s, 200)
 	for _, sale := range lost { // their source sends them again
 		s.client.must(call{method: "POST", path: "/v1/events", status: 202, body: fmt.Sprintf(
@@ -155,8 +155,8 @@ func (s *service) acceptGap(slice sliceOutcome) int {
 }
 
 // resumePayer goes on paying on another service, and counts on.
-func resumePayer(before *payer, s *service) *payer {
-	p := startPayerNamed("more", s.client)
+func resumePayer(name string, before *payer, s *service) *payer {
+	p := startPayerNamed(name, s.client)
 	p.accepted.Add(before.accepted.Load())
 	p.cents.Add(before.cents.Load())
 	return p
@@ -181,7 +181,7 @@ func TestALogIsCutShort(t *testing.T) {
 		}
 		return nil
 	})
-	p = resumePayer(p, again)
+	p = resumePayer("more", p, again)
 	p.until(again, 100)
 	p.end()
 	count, cents := p.accepted.Load(), p.cents.Load()
