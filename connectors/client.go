@@ -24,10 +24,19 @@ type Client struct {
 	Transport http.RoundTripper
 	// Timeout bounds one object; zero is what can be waited for within a delivery.
 	Timeout time.Duration
+	// Answers are those of an earlier reading, which are not asked for again, and take
+	// what is fetched; nil keeps none.
+	Answers *Answers
 }
+
+// Client is one that fetches what a delivery names, and keeps what it fetched.
+func (d *Delivery) Client() Client { return Client{Answers: d.Answers} }
 
 // Fetch reads the object at a path below the API's base URL; see Read.
 func (c Client) Fetch(ctx context.Context, baseURL, path string, authorise func(*http.Request)) (Object, error) {
+	if text, known := c.Answers.get(path); known {
+		return ParseObject(text)
+	}
 	text, err := c.Read(ctx, baseURL, path, func(request *http.Request) {
 		request.Header.Set("Accept", "application/json")
 		authorise(request)
@@ -35,7 +44,11 @@ func (c Client) Fetch(ctx context.Context, baseURL, path string, authorise func(
 	if err != nil {
 		return nil, err
 	}
-	return ParseObject(text)
+	o, err := ParseObject(text)
+	if err == nil {
+		c.Answers.put(path, text)
+	}
+	return o, err
 }
 
 // RefusedError says that an API does not tell what it was asked, and will not as long as

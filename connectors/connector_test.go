@@ -177,12 +177,13 @@ func TestFetch(t *testing.T) {
 	}))
 	defer server.Close()
 	withKey := func(r *http.Request) { r.SetBasicAuth("key", "") }
-	object, err := Client{}.Fetch(t.Context(), server.URL+"/v1/", "/payments/PM%2F1?expand=fees", withKey)
+	answers := &Answers{}
+	object, err := Client{Answers: answers}.Fetch(t.Context(), server.URL+"/v1/", "/payments/PM%2F1?expand=fees", withKey)
 	if err != nil || object.Literal("amount") != "9007199254740993" {
 		t.Errorf("%v, %v", object, err)
 	}
 	for path, malformed := range map[string]bool{"/none": true, "/broken": true, "/moved": false, "/busy": false} {
-		if _, err := (Client{}).Fetch(t.Context(), server.URL+"/v1", path, withKey); err == nil || errors.Is(err, ErrMalformed) != malformed || errors.As(err, new(*RefusedError)) {
+		if _, err := (Client{Answers: answers}).Fetch(t.Context(), server.URL+"/v1", path, withKey); err == nil || errors.Is(err, ErrMalformed) != malformed || errors.As(err, new(*RefusedError)) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -191,6 +192,14 @@ func TestFetch(t *testing.T) {
 		t.Errorf("a refused key: %v", err)
 	} else if want := (RefusedError{"/none", http.StatusUnauthorized, "may not read this"}); *refused != want || ReasonOf(err) != ReasonAPIRefused {
 		t.Errorf("%+v, want %+v", *refused, want)
+	}
+	server.Config.Handler = http.NotFoundHandler()
+	again := Client{Answers: NewAnswers(answers.Kept())}
+	if object, err := again.Fetch(t.Context(), server.URL+"/v1/", "/payments/PM%2F1?expand=fees", withKey); err != nil || object.Literal("amount") != "9007199254740993" {
+		t.Errorf("with the answers of before %v, %v", object, err)
+	}
+	if kept := again.Answers.Kept(); len(kept) != 1 { // neither what was refused, nor what was not there
+		t.Errorf("kept %v", kept)
 	}
 	server.Close()
 	if _, err := (Client{}).Fetch(t.Context(), server.URL, "/x", withKey); err == nil || errors.Is(err, ErrMalformed) {

@@ -37,6 +37,9 @@ type Delivery struct {
 	// ReceivedAt is when the delivery was accepted, UTC. Connectors read no other
 	// clock.
 	ReceivedAt time.Time
+	// Answers are what the provider's API said of it when it was read before, and take
+	// what it says now; nil keeps none. See Client.
+	Answers *Answers
 }
 
 // Errors of receiving, to be found with errors.Is.

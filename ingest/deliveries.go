@@ -23,7 +23,7 @@ func keptDelivery(connector connectors.Connector, mode control.Mode, delivery co
 	kept := &stream.Delivery{
 		ID: deliveryID(), Workspace: delivery.Workspace, Endpoint: delivery.Integration, Provider: connector.Provider,
 		Account: delivery.Account, Livemode: delivery.Livemode, ReceivedAt: delivery.ReceivedAt,
-		Header: withoutSecrets(connector, delivery), Body: delivery.Body, Statements: statements,
+		Header: withoutSecrets(connector, delivery), Body: delivery.Body, Answers: delivery.Answers.Kept(), Statements: statements,
 	}
 	for _, item := range items {
 		shown := stream.DeliveredItem{ID: item.ID, Type: item.Type, APIVersion: item.APIVersion, At: item.At, Outcome: string(item.Outcome())}

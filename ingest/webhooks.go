@@ -161,7 +161,7 @@ func (s *Server) delivery(c *fiber.Ctx, connector connectors.Connector, endpoint
 		Workspace: endpoint.Workspace, Integration: endpoint.ID, Account: endpoint.Account,
 		Livemode: endpoint.Mode != control.ModeTest, Secrets: control.Reveal(endpoint.Secrets), Settings: settings,
 		// Copied, because fasthttp uses the buffer again.
-		Header: headers(c), Body: bytes.Clone(body), ReceivedAt: s.clock.next(),
+		Header: headers(c), Body: bytes.Clone(body), ReceivedAt: s.clock.next(), Answers: &connectors.Answers{},
 	}
 	if len(c.Get(fiber.HeaderContentEncoding)) > 0 {
 		delivery.Wire = bytes.Clone(c.Request().Body())

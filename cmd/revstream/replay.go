@@ -20,19 +20,21 @@ import (
 
 func deliveriesReplayCommand() *cobra.Command {
 	var selection deliverySelection
-	var asJSON, dryRun bool
+	var asJSON, dryRun, askAgain bool
 	command := &cobra.Command{
 		Use: "replay", Short: "Read webhook deliveries again with today's mapping and settings", Args: usage(cobra.NoArgs),
 		Long: "Read webhook deliveries again, as they would be read today: after an upgrade that\n" +
 			"corrects a mapping, or a change of an endpoint's settings. What they no longer come to\n" +
 			"is withdrawn, what is new is stated, all else is left alone; so a second replay changes\n" +
 			"nothing, and a replay that was cut off can be run again. The ledger keeps what was\n" +
-			"believed before. --dry-run shows what would change.",
+			"believed before. --dry-run shows what would change.\n\n" +
+			"Where reading a delivery takes more than its body, what the provider's API said when it\n" +
+			"came is kept, and holds; --ask-again asks for how things are now.",
 		PreRunE: func(*cobra.Command, []string) error { return selection.settle() },
 		RunE: withBooks(func(command *cobra.Command, directory *control.Directory, store *clickhouse.Cluster, s *site) error {
 			out := command.OutOrStdout()
 			lines := json.NewEncoder(out)
-			replay, err := s.replay(directory, store)
+			replay, err := s.replay(directory, store, askAgain)
 			if err != nil {
 				return err
 			}
@@ -63,6 +65,7 @@ func deliveriesReplayCommand() *cobra.Command {
 		}),
 	}
 	selection.addFlags(command.Flags())
+	command.Flags().BoolVar(&askAgain, "ask-again", false, "ask the provider's API again for what it said when the delivery came")
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "publish nothing")
 	command.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line for each delivery that changes or cannot be read again")
 	return command
@@ -114,13 +117,13 @@ func statementLine(e *revenue.Event) string {
 }
 
 // replay is one with the connectors of this program and the endpoints of the site.
-func (s *site) replay(directory *control.Directory, store *clickhouse.Cluster) (archive.Replay, error) {
+func (s *site) replay(directory *control.Directory, store *clickhouse.Cluster, askAgain bool) (archive.Replay, error) {
 	producer, err := stream.NewProducer(s.config.Kafka, nil, zap.NewNop())
 	if err != nil {
 		return archive.Replay{}, fmt.Errorf("opening a producer: %w", err)
 	}
 	s.stops.add("producer", producer.Close)
-	sources := readers{directory: directory, connectors: map[string]connectors.Connector{}}
+	sources := readers{directory: directory, connectors: map[string]connectors.Connector{}, askAgain: askAgain}
 	for _, connector := range registry.New(s.config.Stripe, nil) {
 		sources.connectors[connector.Provider] = connector
 	}
@@ -133,6 +136,8 @@ func (s *site) replay(directory *control.Directory, store *clickhouse.Cluster) (
 type readers struct {
 	directory  *control.Directory
 	connectors map[string]connectors.Connector
+	// askAgain asks the provider's API even for what it is known to have said.
+	askAgain bool
 }
 
 // endpoint is that of a delivery, be it revoked.
@@ -150,18 +155,25 @@ func (r readers) accepts(d *stream.Delivery, livemode bool) bool {
 	return known && endpoint.Mode.Accepts(livemode)
 }
 
-func (r readers) decode(ctx context.Context, d *stream.Delivery) ([]connectors.Item, error) {
+// decode reads a delivery, with what the provider's API said of it then, and returns beside
+// its items what the API has said by now.
+func (r readers) decode(ctx context.Context, d *stream.Delivery) ([]connectors.Item, map[string]json.RawMessage, error) {
 	endpoint, known := r.endpoint(d)
 	connector, supported := r.connectors[d.Provider]
 	if !known || !supported {
-		return nil, fmt.Errorf("%w: endpoint %s of %s is not known here", archive.ErrNotNow, d.Endpoint, d.Provider)
+		return nil, nil, fmt.Errorf("%w: endpoint %s of %s is not known here", archive.ErrNotNow, d.Endpoint, d.Provider)
 	}
 	settings, err := connector.Settle(endpoint.Settings())
 	if err != nil { // a revoked endpoint has lost its credentials
-		return nil, fmt.Errorf("%w: settings of endpoint %s: %w", archive.ErrNotNow, d.Endpoint, err)
+		return nil, nil, fmt.Errorf("%w: settings of endpoint %s: %w", archive.ErrNotNow, d.Endpoint, err)
 	}
-	return connector.Decode(ctx, connectors.Delivery{
+	answers := &connectors.Answers{}
+	if !r.askAgain {
+		answers = connectors.NewAnswers(d.Answers)
+	}
+	items, err := connector.Decode(ctx, connectors.Delivery{
 		Workspace: d.Workspace, Integration: d.Endpoint, Account: endpoint.Account, Livemode: endpoint.Mode != control.ModeTest,
-		Settings: settings, Header: d.Header, Body: d.Body, ReceivedAt: d.ReceivedAt,
+		Settings: settings, Header: d.Header, Body: d.Body, ReceivedAt: d.ReceivedAt, Answers: answers,
 	})
+	return items, answers.Kept(), err
 }

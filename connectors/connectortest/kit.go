@@ -69,6 +69,7 @@ func (k Kit) receiveAll(t *testing.T, scenario Scenario) [][]revenue.Event {
 		if err != nil {
 			t.Fatalf("delivery %d: %v", i+1, err)
 		}
+		k.checkAnswers(t, scenario, delivery, items)
 		received, events := []goldenItem{}, []revenue.Event{}
 		for _, item := range items {
 			k.checkItem(t, item, delivery)
@@ -82,6 +83,30 @@ func (k Kit) receiveAll(t *testing.T, scenario Scenario) [][]revenue.Event {
 	}
 	compareGolden(t, scenario.Name, golden)
 	return statements
+}
+
+// checkAnswers checks that a delivery says the same when it is read again with the answers
+// that were kept, whatever the API says by then: here, that it has nothing.
+func (k Kit) checkAnswers(t *testing.T, scenario Scenario, delivery connectors.Delivery, items []connectors.Item) {
+	t.Helper()
+	if scenario.API == nil {
+		return
+	}
+	text, err := json.Marshal(delivery.Answers.Kept())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept map[string]json.RawMessage
+	if err := json.Unmarshal(text, &kept); err != nil {
+		t.Fatal(err)
+	}
+	delivery.Settings = maps.Clone(delivery.Settings)
+	delivery.Settings[APISetting] = Scenario{}.serve(t)
+	delivery.Answers = connectors.NewAnswers(kept)
+	again, err := k.Connector.Decode(t.Context(), delivery)
+	if err != nil || !reflect.DeepEqual(again, items) {
+		t.Errorf("read again %+v, %v; before %+v", again, err, items)
+	}
 }
 
 // sign makes the delivery one that verifies with the secret.

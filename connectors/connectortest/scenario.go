@@ -142,7 +142,7 @@ func (s Scenario) prepare(t testing.TB, connector connectors.Connector, settings
 		}
 		deliveries[i] = connectors.Delivery{
 			Workspace: "acme", Integration: "we_1", Account: "acct_1", Livemode: !s.Test,
-			Settings: settled, Header: header, Body: fixture.bytes(), ReceivedAt: ReceivedAt,
+			Settings: settled, Header: header, Body: fixture.bytes(), ReceivedAt: ReceivedAt, Answers: &connectors.Answers{},
 		}
 	}
 	return deliveries
@@ -150,6 +150,7 @@ func (s Scenario) prepare(t testing.TB, connector connectors.Connector, settings
 
 // serve answers as the provider's API, and returns its base URL.
 func (s Scenario) serve(t testing.TB) string {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		object, known := s.API[r.URL.RequestURI()]
 		if !known {

@@ -103,7 +103,7 @@ func decode(ctx context.Context, delivery connectors.Delivery) ([]connectors.Ite
 		return nil, err
 	}
 	events := envelope.List("events")
-	held := newResources(delivery.Settings)
+	held := newResources(&delivery)
 	if err := held.gather(ctx, events); err != nil {
 		return nil, err
 	}

@@ -46,8 +46,8 @@ type fetched struct {
 	err error
 }
 
-func newResources(settings connectors.Settings) *resources {
-	return &resources{settings: settings, held: map[resource]fetched{}}
+func newResources(delivery *connectors.Delivery) *resources {
+	return &resources{settings: delivery.Settings, client: delivery.Client(), held: map[resource]fetched{}}
 }
 
 // gather fetches what the events are about, then the payments of refunds that name

@@ -109,7 +109,7 @@ func decode(ctx context.Context, delivery connectors.Delivery) ([]connectors.Ite
 // fetch reads the attributes of an object of the API.
 func (e *event) fetch(ctx context.Context, collection, id string) (connectors.Object, error) {
 	settings := e.Delivery.Settings
-	o, err := connectors.Client{}.Fetch(ctx, settings["api_url"], "/v1/"+collection+"/"+url.PathEscape(id), func(r *http.Request) {
+	o, err := e.Delivery.Client().Fetch(ctx, settings["api_url"], "/v1/"+collection+"/"+url.PathEscape(id), func(r *http.Request) {
 		r.Header.Set("Authorization", "Bearer "+settings["api_key"])
 		r.Header.Set("Accept", "application/vnd.api+json")
 	})

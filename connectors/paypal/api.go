@@ -42,17 +42,16 @@ func (e *event) ask(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	token, err := tokenOf(ctx, settings)
-	if err != nil {
-		return err
-	}
+	client := e.Delivery.Client()
+	client.Transport = &oauth2.Transport{Source: oauth2.ReuseTokenSource(nil, credentials{ctx, settings})}
 	get := func(path, id string) (connectors.Object, error) {
-		object, err := connectors.Client{}.Fetch(ctx, settings["api_url"], path+url.PathEscape(id), token.SetAuthHeader)
+		object, err := client.Fetch(ctx, settings["api_url"], path+url.PathEscape(id), func(*http.Request) {})
 		if errors.Is(err, connectors.ErrMalformed) {
 			return nil, nil // it does not know it, which is not the payment's fault
 		}
 		return object, err
 	}
+	var err error
 	if paidFor != "" {
 		if e.agreement, err = get("/v1/billing/subscriptions/", paidFor); err != nil {
 			return err
@@ -64,15 +63,21 @@ func (e *event) ask(ctx context.Context) error {
 	return err
 }
 
-// tokenOf gets a token for the credentials of the endpoint.
-func tokenOf(ctx context.Context, settings connectors.Settings) (*oauth2.Token, error) {
-	credentials := clientcredentials.Config{
-		ClientID: settings["client_id"], ClientSecret: settings["client_secret"],
-		TokenURL: strings.TrimSuffix(settings["api_url"], "/") + "/v1/oauth2/token", AuthStyle: oauth2.AuthStyleInHeader,
+// credentials are those of the endpoint, good for the time of one delivery.
+type credentials struct {
+	ctx      context.Context
+	settings connectors.Settings
+}
+
+// Token asks PayPal for a token.
+func (c credentials) Token() (*oauth2.Token, error) {
+	config := clientcredentials.Config{
+		ClientID: c.settings["client_id"], ClientSecret: c.settings["client_secret"],
+		TokenURL: strings.TrimSuffix(c.settings["api_url"], "/") + "/v1/oauth2/token", AuthStyle: oauth2.AuthStyleInHeader,
 	}
 	// A redirect would carry the credentials elsewhere.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	token, err := credentials.Token(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{CheckRedirect: stay}))
+	token, err := config.Token(context.WithValue(c.ctx, oauth2.HTTPClient, &http.Client{CheckRedirect: stay}))
 	if refused := new(oauth2.RetrieveError); errors.As(err, &refused) && refused.Response != nil {
 		switch status := refused.Response.StatusCode; status { // and not with what
 		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:

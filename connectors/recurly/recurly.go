@@ -116,7 +116,7 @@ func (e *event) fetch(ctx context.Context, collection, id string) (connectors.Ob
 		return nil, &connectors.InvalidError{Field: "id", Code: "missing_id", Detail: "is required"}
 	}
 	settings := e.Delivery.Settings
-	return connectors.Client{}.Fetch(ctx, settings["api_url"], "/"+collection+"/"+url.PathEscape(id), func(r *http.Request) {
+	return e.Delivery.Client().Fetch(ctx, settings["api_url"], "/"+collection+"/"+url.PathEscape(id), func(r *http.Request) {
 		r.SetBasicAuth(settings["api_key"], "")
 		r.Header.Set("Accept", "application/vnd.recurly."+apiVersion)
 	})

@@ -76,7 +76,7 @@ func (s *source) read(ctx context.Context, delivery connectors.Delivery) (connec
 	if err != nil {
 		return connectors.Item{}, err
 	}
-	return s.readEvent(delivery, envelope, envelope.Text("account"), newFetcher(ctx, connectors.Client{}, &delivery, envelope.Text("account")))
+	return s.readEvent(delivery, envelope, envelope.Text("account"), newFetcher(ctx, delivery.Client(), &delivery, envelope.Text("account")))
 }
 
 // readEvent translates an event, of a delivery or of the list of events. The latter

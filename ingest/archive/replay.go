@@ -3,6 +3,7 @@ package archive
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -21,9 +22,10 @@ type Replay struct {
 	Store *clickhouse.Cluster
 	// Publish sends statements and the delivery as it is read now.
 	Publish func(context.Context, *stream.Delivery, ...revenue.Event) error
-	// Decode reads a delivery with the mapping and the settings of today. An
-	// ErrNotNow is for one that cannot be read again at all.
-	Decode func(context.Context, *stream.Delivery) ([]connectors.Item, error)
+	// Decode reads a delivery with the mapping and the settings of today, and returns
+	// beside its items what the provider's API said of it. An ErrNotNow is for one that
+	// cannot be read again at all.
+	Decode func(context.Context, *stream.Delivery) ([]connectors.Item, map[string]json.RawMessage, error)
 	// Accepts says whether the endpoint is for statements of the mode.
 	Accepts func(d *stream.Delivery, livemode bool) bool
 	Now     func() time.Time
@@ -123,7 +125,7 @@ func (r Replay) read(ctx context.Context, d *stream.Delivery) (*stream.Delivery,
 	if d.Truncated {
 		return nil, fmt.Errorf("%w: it was too large to be kept whole", ErrNotNow)
 	}
-	items, err := r.Decode(ctx, d)
+	items, answers, err := r.Decode(ctx, d)
 	if errors.Is(err, connectors.ErrMalformed) {
 		items, err = []connectors.Item{{Err: err}}, nil
 	}
@@ -131,7 +133,7 @@ func (r Replay) read(ctx context.Context, d *stream.Delivery) (*stream.Delivery,
 		return nil, err
 	}
 	now := *d
-	now.Items, now.Statements = nil, nil
+	now.Items, now.Statements, now.Answers = nil, nil, answers
 	for position, item := range items {
 		kept := keptItem(item)
 		before := stream.DeliveredItem{}

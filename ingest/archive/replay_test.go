@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,8 +18,9 @@ import (
 // readings are what the mapping of today makes of deliveries, by their ids.
 type readings map[string]func(d *stream.Delivery) ([]connectors.Item, error)
 
-func (r readings) decode(_ context.Context, d *stream.Delivery) ([]connectors.Item, error) {
-	return r[d.ID](d)
+func (r readings) decode(_ context.Context, d *stream.Delivery) ([]connectors.Item, map[string]json.RawMessage, error) {
+	items, err := r[d.ID](d)
+	return items, map[string]json.RawMessage{"/of/" + d.ID: json.RawMessage(`{"n":1.50}`)}, err
 }
 
 // says reads a delivery as one event about sales, each of so many cents.
@@ -146,7 +148,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("incomplete still %+v, %v", found, err)
 	}
 	kept, err := Find(t.Context(), b.store.Answers(), clickhouse.DeliveryFilter{Workspace: "ws_1", Name: "sale_3"}, 10)
-	if err != nil || len(kept) != 1 || kept[0].ID != "dlv_1" || kept[0].Revision == 0 {
+	if err != nil || len(kept) != 1 || kept[0].ID != "dlv_1" || kept[0].Revision == 0 || string(kept[0].Answers["/of/dlv_1"]) != `{"n":1.50}` {
 		t.Errorf("the delivery as it reads now: %+v, %v", kept, err)
 	}
 	if changes, total, err = b.run(b.replay(today)); err != nil || total.Changed != 0 || len(b.published) != 0 {

@@ -39,6 +39,9 @@ type Delivery struct {
 	Truncated bool `json:"truncated,omitempty"`
 	// Refusal is why it does not verify; then there is neither body nor header.
 	Refusal string `json:"refusal,omitempty"`
+	// Answers are what the provider's API was asked when the delivery was read, by path and
+	// query, and what it said: see connectors.Answers.
+	Answers map[string]json.RawMessage `json:"answers,omitempty"`
 	// Items are the delivery's events in the order of the body, Statements what was
 	// published for them.
 	Items      []DeliveredItem `json:"items,omitempty"`
@@ -161,13 +164,19 @@ func decodeWhole(text []byte) (Delivery, error) {
 	return d, nil
 }
 
-// keptRecord encodes a delivery for its topic. One that is too large keeps the
-// beginning of its body, or, if it is its statements that are, those away.
+// keptRecord encodes a delivery for its topic. One that is too large goes without the
+// answers of the provider's API, which can be asked again; one that still is keeps the
+// beginning of its body, and no statements.
 func (c Config) keptRecord(d *Delivery) (*kgo.Record, error) {
 	key := []byte(d.Workspace + "|" + d.Endpoint)
+	limit := c.recordBytesMax(c.DeliveriesTopic) - len(key)
+	cut := *d
 	text, err := EncodeDelivery(d)
-	if err == nil && len(key)+len(text) > c.recordBytesMax(c.DeliveriesTopic) {
-		cut := *d
+	if err == nil && len(text) > limit && len(d.Answers) > 0 {
+		cut.Answers = nil
+		text, err = EncodeDelivery(&cut)
+	}
+	if err == nil && len(text) > limit {
 		// In JSON a byte may take six, and what did not compress before may not now.
 		cut.Truncated, cut.Body, cut.Statements = true, d.Body[:min(len(d.Body), c.RecordBytesMax/8)], nil
 		text, err = EncodeDelivery(&cut)

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -36,6 +37,7 @@ func testDelivery(id, body string) *Delivery {
 func TestDeliveriesAreKeptAsTheyCame(t *testing.T) {
 	for _, body := range []string{"", `{"a":1}`, "line\nline", "\xff\xfe\x00", strings.Repeat("ä", 1000)} {
 		d := testDelivery("dlv_1", body)
+		d.Answers = map[string]json.RawMessage{"/v1/prices/p?expand[]=tiers": json.RawMessage(`{"unit":1.50,"big":9007199254740993}`)}
 		text, err := EncodeDelivery(d)
 		if err != nil {
 			t.Fatal(err)
@@ -84,6 +86,23 @@ func TestLargeDeliveriesAreKeptWhole(t *testing.T) {
 		t.Errorf("came back as %d bytes, truncated %v, %d statements, %v", len(got.Body), got.Truncated, len(got.Statements), err)
 	}
 	t.Logf("%d events: a body of %d bytes is a record of %d", len(d.Statements), len(d.Body), len(record.Value))
+}
+
+// What the API said goes first where a record would be too large: it can be asked again.
+func TestAnswersAreGivenUpBeforeTheDelivery(t *testing.T) {
+	cfg := DefaultConfig()
+	random := make([]byte, 2*cfg.RecordBytesMax)
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(random)
+	d := testDelivery("dlv_1", `{"whole":true}`)
+	d.Answers = map[string]json.RawMessage{"/large": json.RawMessage(`{"x":"` + hex.EncodeToString(random) + `"}`)}
+	record, err := cfg.keptRecord(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeDelivery(record.Value)
+	if err != nil || got.Truncated || string(got.Body) != `{"whole":true}` || len(got.Statements) != 1 || got.Answers != nil {
+		t.Errorf("%d bytes: truncated %v, %d bytes of body, %d answers, %v", len(record.Value), got.Truncated, len(got.Body), len(got.Answers), err)
+	}
 }
 
 // A delivery that does not fit a record however it is kept keeps its beginning, and says so:
