@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"revstream/connectors"
@@ -96,18 +98,41 @@ func (d *reader) fetchLinks(m money, units int64) (ok bool) {
 	return answer != nil
 }
 
-// complete puts into a subscription what its events leave out: the tiers of prices,
-// which never change, what they are in its currency if that is not their first, and
-// the discounts, as far as it still has them.
-func (d *reader) complete(subscription object) {
+// complete is a subscription with what its events leave out: items beyond the tenth (see
+// addItems for later), the tiers of prices, which never change, what they are in its
+// currency if that is not their first, and the discounts, as far as it still has them.
+func (d *reader) complete(subscription object) (full object, later bool) {
 	if d.api == nil {
-		return
+		return subscription, false
 	}
+	subscription, _ = clone(map[string]any(subscription)).(map[string]any)
+	later = d.addItems(subscription)
 	for _, line := range itemsOf(subscription) {
 		d.completePrice(line.Child("price", "plan"), cmp.Or(subscription.Text("currency"), firstCurrency(subscription)))
 		d.completeDiscounts(elements(line, "discounts"))
 	}
 	d.completeDiscounts(elements(subscription, "discounts"))
+	return subscription, later
+}
+
+// clone is a value of JSON, of which nothing is shared with the original.
+func clone(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		copied := maps.Clone(value)
+		for name := range copied {
+			copied[name] = clone(copied[name])
+		}
+		return copied
+	case []any:
+		copied := slices.Clone(value)
+		for i := range copied {
+			copied[i] = clone(copied[i])
+		}
+		return copied
+	default:
+		return value
+	}
 }
 
 // completePrice puts into a price what it is in a currency.

@@ -59,7 +59,7 @@ func (d *reader) invoices() []object {
 		query.Set("starting_after", page[len(page)-1].ID("id"))
 	}
 	for _, invoice := range invoices {
-		d.api.completeLists(invoice)
+		d.api.completeLines(invoice)
 	}
 	return invoices
 }

@@ -66,7 +66,7 @@ func (s *source) objects(name, path string, query url.Values, read func(*reader)
 		Name: name,
 		Page: func(ctx context.Context, past connectors.Past, window connectors.Window, cursor string) (connectors.Page, error) {
 			return s.page(ctx, past, window, cursor, path, query, func(api *fetcher, o object) (connectors.Item, error) {
-				api.completeLists(o)
+				api.completeLines(o)
 				return s.readListed(past, o, api, read)
 			})
 		},
@@ -123,29 +123,25 @@ func (f *fetcher) list(path string, window connectors.Window, cursor string, que
 // pageSize is the most that Stripe puts on a page.
 const pageSize = 100
 
-// completeLists puts into an object the rest of its nested lists, which show their
-// first elements only.
-func (f *fetcher) completeLists(o object) {
-	for _, place := range []string{"lines", "items"} {
-		nested := o.Child(place)
-		for nested.Flag("has_more") && f.failure == nil {
-			shown := list(nested, "data")
-			path, err := url.Parse(nested.Text("url")) // that of items says in a query of which subscription
-			if len(shown) == 0 || err != nil || path.Path == "" {
-				return
-			}
-			query := path.Query()
-			query.Set("limit", strconv.Itoa(pageSize))
-			query.Set("starting_after", shown[len(shown)-1].ID("id"))
-			query.Set("expand[]", "data.discounts")
-			rest := f.get(path.EscapedPath(), query)
-			if rest == nil {
-				return // it still says that there is more
-			}
-			elements, _ := nested["data"].([]any)
-			more, _ := rest["data"].([]any)
-			nested["data"], nested["has_more"] = append(elements, more...), rest.Flag("has_more") && len(more) > 0
+// completeLines puts into an invoice the rest of its lines, of which it shows the first
+// ten.
+func (f *fetcher) completeLines(invoice object) {
+	lines := invoice.Child("lines")
+	for lines.Flag("has_more") && f.failure == nil {
+		shown := list(lines, "data")
+		path, err := url.Parse(lines.Text("url"))
+		if len(shown) == 0 || err != nil || path.Path == "" {
+			return
 		}
+		rest := f.get(path.EscapedPath(), url.Values{
+			"limit": {strconv.Itoa(pageSize)}, "starting_after": {shown[len(shown)-1].ID("id")}, "expand[]": {"data.discounts"},
+		})
+		if rest == nil {
+			return // it still says that there is more
+		}
+		elements, _ := lines["data"].([]any)
+		more, _ := rest["data"].([]any)
+		lines["data"], lines["has_more"] = append(elements, more...), rest.Flag("has_more") && len(more) > 0
 	}
 }
 

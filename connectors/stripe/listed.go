@@ -15,9 +15,11 @@ import (
 func (d *reader) listedSubscription() {
 	o := d.object
 	now := d.terms(o)
+	name := d.shown(o).name()
+	d.object, _ = d.complete(o)
 	created := cmp.Or(d.seconds(o, "created"), d.created)
 	if now.terminal {
-		d.emit(d.state(now, d.endedAt(o), now.name(), termsStated))
+		d.emit(d.state(now, d.endedAt(o), name, now.version))
 	}
 	if !created.Before(d.heard) || now.terminal && now.status == revenue.StatusUnpaid || o.Text("status") == "incomplete" {
 		return // events tell, or it never was one

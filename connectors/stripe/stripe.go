@@ -22,7 +22,7 @@
 // silently lose what moved. Stripe-go verifies the signature.
 //
 // What an event does not say (the invoice of a payment, from 2025-03-31.basil on;
-// the tiers of a price; the coupon of a discount) is looked up if the endpoint has
+// the tiers of a price; the coupon of a discount; items beyond the tenth) is looked up if the endpoint has
 // an API key. Without one, or with one that may not read it, it is concluded where
 // that is safe, and otherwise marked in the metadata (provisional, mrr_unknown) and
 // counted in the metrics.

@@ -13,12 +13,14 @@ import (
 	"revstream/ingest/revenue"
 )
 
-// Versions of a subscription's terms at one moment: an event that changed them
-// takes them back.
+// Versions of a subscription's terms at one moment: what more is known of stands above
+// what less is known of, and an event that changed them takes them back.
 const (
 	termsPresumed   = 0 // from what it is today: see listedSubscription
-	termsStated     = 1
-	termsSuperseded = 2
+	termsStated     = 1 // as an event shows them
+	termsInPart     = 2 // with some of what it leaves out, or with what became of that: see complete
+	termsWhole      = 3 // with all of what it leaves out
+	termsSuperseded = 4
 )
 
 // createdTerms is the place in the order of one moment of what a subscription
@@ -41,8 +43,12 @@ type terms struct {
 	intervalCount     int64
 	// unknown are the reasons why mrr is incomplete.
 	unknown []string
+	// shows is what the body shows of items and discounts, if it does not say what they
+	// come to: then that tells terms apart.
+	shows []string
 	// estimated says that they are those of a later time.
 	estimated bool
+	version   int64
 }
 
 // subscription states the terms of a subscription from the moment of the event.
@@ -58,7 +64,7 @@ type terms struct {
 // Updates that changed nothing of interest state what already holds.
 func (d *reader) subscription() {
 	now := d.terms(d.object)
-	at, name := d.created, now.name()
+	at, name := d.created, d.shown(d.object).name()
 	switch {
 	case now.terminal:
 		at = d.endedAt(d.object)
@@ -70,11 +76,11 @@ func (d *reader) subscription() {
 	for _, reason := range now.unknown {
 		d.metrics.unknown.WithLabelValues(reason).Inc()
 	}
-	d.emit(d.state(now, at, name, termsStated))
+	d.emit(d.state(now, at, name, now.version))
 	if len(d.previous) == 0 || now.terminal {
 		return
 	}
-	if was := d.terms(before(d.object, d.previous)); was.name() != name {
+	if was := d.shown(before(d.object, d.previous)); was.name() != name {
 		e := d.state(was, at, was.name(), termsSuperseded)
 		e.Deleted = true
 		d.emit(e)
@@ -106,18 +112,42 @@ func (d *reader) state(t terms, at time.Time, name string, version int64) revenu
 	return e
 }
 
-// terms reads what a subscription comes to.
+// terms reads what a subscription comes to, with what the API says of what its body leaves
+// out. What they are called does not depend on that: see shown.
 func (d *reader) terms(o object) terms {
-	d.complete(o)
+	shown := d.shown(o)
+	if d.api == nil || len(shown.unknown) == 0 {
+		return shown
+	}
+	full, later := d.complete(o)
+	t := d.shown(full)
+	switch {
+	case slices.Equal(t.unknown, shown.unknown):
+		return shown
+	case later || len(t.unknown) > 0:
+		t.version, t.estimated = termsInPart, later
+	default:
+		t.version = termsWhole
+	}
+	return t
+}
+
+// shown reads what a subscription comes to by its body, which is the same for whoever
+// reads it: with a key or without, and whenever.
+func (d *reader) shown(o object) terms {
 	worth := monthlyWorth(o, d.config.Discounts)
 	t := terms{
-		mrr: worth.mrr, beforeDiscounts: worth.beforeDiscounts, currency: worth.currency, unknown: worth.unknown,
+		version: termsStated,
+		mrr:     worth.mrr, beforeDiscounts: worth.beforeDiscounts, currency: worth.currency, unknown: worth.unknown,
 		product: worth.main.product, plan: worth.main.plan, quantity: worth.main.quantity,
 		interval: worth.main.interval, intervalCount: worth.main.intervalCount,
 		reason: churnReasons[o.Text("cancellation_details.reason")],
 	}
 	var known bool
 	t.status, t.terminal, known = d.status(o)
+	if len(t.unknown) > 0 {
+		t.shows = shows(o)
+	}
 	if !known {
 		t.unknown = append(t.unknown, "status")
 	}
@@ -134,6 +164,21 @@ func (d *reader) terms(o object) terms {
 		t.endsAt = cmp.Or(d.moment(o, "cancel_at"), d.periodEnd(o))
 	}
 	return t
+}
+
+// shows is what a body shows of a subscription's items and discounts.
+func shows(o object) []string {
+	var shown []string
+	for _, line := range itemsOf(o) {
+		shown = append(shown, line.ID("price", "plan"), quantityOf(line).RatString())
+		for _, discount := range elements(line, "discounts") {
+			shown = append(shown, idOf(discount))
+		}
+	}
+	for _, discount := range elements(o, "discounts") {
+		shown = append(shown, idOf(discount))
+	}
+	return shown
 }
 
 // churnReasons are the house's words for why a subscription ended.
@@ -209,6 +254,9 @@ func (t terms) name() string {
 		t.product, t.plan, t.quantity, t.interval, t.intervalCount, t.unknown)
 	if t.beforeDiscounts != 0 { // only then, so that all others are called what they always were
 		content = fmt.Appendf(content, " %d", t.beforeDiscounts)
+	}
+	if t.shows != nil {
+		content = fmt.Appendf(content, " %q", t.shows)
 	}
 	sum := sha256.Sum256(content)
 	return fmt.Sprintf("%d.%s", place, hex.EncodeToString(sum[:6]))
