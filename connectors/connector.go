@@ -116,7 +116,8 @@ const (
 	// OutcomeQuarantined: it cannot be read, and is kept as a dead letter, for
 	// neither would sending it again change that.
 	OutcomeQuarantined Outcome = "quarantined"
-	// OutcomeRefused: it does not verify, beside others of its batch that do.
+	// OutcomeRefused: it does not verify, beside others of its batch that do; of a call
+	// to an API, it is at fault.
 	OutcomeRefused Outcome = "refused"
 	// OutcomeOtherMode: its endpoint is for test mode and it is live, or the other way
 	// round; it books nothing, and no retry would change that.

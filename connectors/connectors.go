@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Delivery is one webhook request of a provider, as it came in.
@@ -56,8 +58,8 @@ type InvalidError struct {
 	// Field is the member's name, with a path if it is nested ("metadata.plan");
 	// empty if the content as a whole is at fault.
 	Field string
-	// Code is for programs: missing_<field>, invalid_<field> or the code that the
-	// source's contract names.
+	// Code is for programs: missing_<field>, invalid_<field>, too_many_<what> or the
+	// code that the source's contract names.
 	Code string
 	// Detail is for people: a sentence with a capital, or in lower case what is to
 	// be said of the field ("must be a number"). It quotes no more than the value.
@@ -70,6 +72,17 @@ func (e *InvalidError) Error() string {
 		return e.Detail
 	}
 	return fmt.Sprintf("%s: %s", e.Field, e.Detail)
+}
+
+// Sentence is the detail as a sentence, for contracts that have no member for the field:
+// a detail in lower case says something of the field.
+func (e *InvalidError) Sentence() string { return sentence(e.Field, e.Detail) }
+
+func sentence(field, detail string) string {
+	if first, _ := utf8.DecodeRuneInString(detail); field == "" || unicode.IsUpper(first) {
+		return detail
+	}
+	return field + " " + detail
 }
 
 // Is makes every InvalidError an ErrMalformed.

@@ -9,13 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 
 	"revstream/connectors"
-	"revstream/connectors/trackly"
 	"revstream/ingest/quota"
 	"revstream/ingest/stream"
 )
@@ -63,32 +60,30 @@ type failure struct {
 func (f *failure) Error() string { return f.code + ": " + f.detail }
 
 // The failures that every door shares.
-func unauthorized() *failure {
-	return &failure{status: http.StatusUnauthorized, code: "unauthorized", detail: "The API key is missing, unknown or revoked."}
+func unauthorized() *failure { return refusedAs(connectors.Unauthorized()) }
+
+// refusedAs is the failure of what a connector refuses.
+func refusedAs(r *connectors.Refusal) *failure {
+	return &failure{status: r.Status, code: r.Code, detail: r.Detail, field: r.Field}
 }
 
 func forbidden() *failure {
 	return &failure{status: http.StatusForbidden, code: "forbidden", detail: "The API key may not write revenue."}
 }
 
-func notFound(detail string) *failure {
-	return &failure{status: http.StatusNotFound, code: "not_found", detail: detail}
-}
+func notFound(detail string) *failure { return refusedAs(connectors.NotFound(detail)) }
 
 // failureOf is the table of errors: reject what is the caller's fault (4xx), ask
 // to retry what is ours and temporary (503), and 500 for what must not happen.
 func (s *Server) failureOf(err error) *failure {
 	var known *failure
-	var invalid *connectors.InvalidError
-	switch {
-	case errors.As(err, &known):
+	if errors.As(err, &known) {
 		return known
-	case errors.As(err, &invalid):
-		status := http.StatusBadRequest
-		if invalid.Code == trackly.CodeTooManyRecords || invalid.Code == "too_many_events" {
-			status = http.StatusRequestEntityTooLarge
-		}
-		return &failure{status: status, code: invalid.Code, detail: invalid.Detail, field: invalid.Field}
+	}
+	if refusal := connectors.RefusalOf(err); refusal != nil {
+		return refusedAs(refusal)
+	}
+	switch {
 	case errors.Is(err, connectors.ErrBadSignature):
 		return &failure{status: http.StatusBadRequest, code: "bad_signature", detail: "The signature does not verify with any secret of the endpoint."}
 	case errors.Is(err, connectors.ErrMalformed):
@@ -115,46 +110,10 @@ func (s *Server) busy(cause error) *failure {
 // shape writes a failure as the contract of a door has it.
 type shape func(*failure) answer
 
-// tracklyShape is that of the per-record errors of the bulk contract: the page of
-// the single endpoint lists codes and shows no body.
-func tracklyShape(f *failure) answer {
-	return jsonAnswer(f.status, struct {
-		Success bool   `json:"success"`
-		Code    string `json:"code"`
-		Error   string `json:"error"`
-	}{false, f.code, f.sentence()})
-}
-
-// thrivestackShape is ours: the contract lists statuses and shows no body.
-func thrivestackShape(f *failure) answer {
-	if f.status == http.StatusForbidden { // the contract says 401 for a key without the scope
-		f.status = http.StatusUnauthorized
-	}
-	return jsonAnswer(f.status, struct {
-		Success bool   `json:"success"`
-		Error   string `json:"error"`
-		Message string `json:"message"`
-	}{false, f.code, f.sentence()})
-}
-
-// pulsoraShape is that of the contract's table.
-func pulsoraShape(f *failure) answer {
-	type fault struct {
-		Error string `json:"error"`
-	}
-	switch f.status {
-	case http.StatusUnauthorized:
-		return jsonAnswer(f.status, fault{"Invalid API token"})
-	case http.StatusForbidden:
-		return jsonAnswer(f.status, fault{"Revenue events require secret token"})
-	case http.StatusTooManyRequests:
-		return jsonAnswer(f.status, fault{"Rate limited"})
-	case http.StatusBadRequest:
-		return jsonAnswer(f.status, struct {
-			Message string `json:"message"`
-		}{f.sentence()})
-	default:
-		return jsonAnswer(f.status, fault{f.sentence()})
+// shapeOf is the shape of an API's contract.
+func shapeOf(api connectors.API) shape {
+	return func(f *failure) answer {
+		return answerOf(api.Refuse(connectors.Refusal{Status: f.status, Code: f.code, Detail: f.detail, Field: f.field}))
 	}
 }
 
@@ -178,15 +137,6 @@ type problem struct {
 	Code    string   `json:"code,omitempty"`
 	Pointer string   `json:"pointer,omitempty"`
 	Results []result `json:"results,omitempty"`
-}
-
-// sentence is the detail as a sentence, for contracts that have no member for the
-// field: a detail in lower case says something of the field.
-func (f *failure) sentence() string {
-	if first, _ := utf8.DecodeRuneInString(f.detail); f.field == "" || unicode.IsUpper(first) {
-		return f.detail
-	}
-	return f.field + " " + f.detail
 }
 
 // pointer writes a dotted path as a JSON pointer.

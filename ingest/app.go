@@ -8,18 +8,20 @@ import (
 	"github.com/gofiber/fiber/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/valyala/fasthttp"
+
+	"revstream/connectors"
 )
 
-// NewApp makes the fiber app that Routes are mounted on; other roles may mount
-// theirs beside. Immutable, because a string of fiber's that outlives its request
+// NewApp makes the fiber app that Routes are mounted on, for the APIs that the server has;
+// other roles may mount theirs beside. Immutable, because a string of fiber's that outlives its request
 // changes under the reader; and its errors (no such route, wrong method, body too
 // large) have the shape of the contract that the path belongs to.
-func NewApp(cfg Config) *fiber.App {
+func NewApp(cfg Config, apis ...connectors.API) *fiber.App {
 	chunkedPaths, err := lru.New[*fasthttp.RequestHeader, string](chunkedPathsMax)
 	if err != nil {
 		panic("make memory of chunked requests: " + err.Error()) // for a size that is not positive only
 	}
-	faults := &appErrors{bodyBytesMax: cfg.BodyBytesMax, chunkedPaths: chunkedPaths}
+	faults := &appErrors{bodyBytesMax: cfg.BodyBytesMax, apis: apis, chunkedPaths: chunkedPaths}
 	app := fiber.New(fiber.Config{
 		AppName:               "revstream",
 		Immutable:             true,
@@ -46,6 +48,7 @@ const chunkedLength = -1
 // appErrors answers what no handler of ours has answered.
 type appErrors struct {
 	bodyBytesMax int
+	apis         []connectors.API
 	// chunkedPaths are those of requests whose length is not known when they begin:
 	// fasthttp forgets everything of a request before it says that its chunks are
 	// too many. A connection reads into one header at a time, and into the same
@@ -80,7 +83,7 @@ func (e *appErrors) handle(c *fiber.Ctx, err error) error {
 	case known != nil:
 		f.status, f.code, f.detail = known.Code, codeOf(known.Code), known.Message
 	}
-	return shapeOf(path)(f).write(c)
+	return e.shapeAt(path)(f).write(c)
 }
 
 // codeOf makes a code of a status: 405 is method_not_allowed.
@@ -88,18 +91,14 @@ func codeOf(status int) string {
 	return strings.ReplaceAll(strings.ToLower(http.StatusText(status)), " ", "_")
 }
 
-// shapeOf is the shape of the contract that a path belongs to. Routes know neither
+// shapeAt is the shape of the contract that a path belongs to. Routes know neither
 // case nor a slash at the end.
-func shapeOf(path string) shape {
+func (e *appErrors) shapeAt(path string) shape {
 	path = strings.TrimSuffix(strings.ToLower(path), "/")
-	switch {
-	case strings.HasPrefix(path, "/api/v2/"), strings.HasPrefix(path, "/v2/"):
-		return tracklyShape
-	case strings.HasPrefix(path, "/revenue/transactions"):
-		return thrivestackShape
-	case path == "/api/ingest":
-		return pulsoraShape
-	default:
-		return problemShape
+	for _, api := range e.apis {
+		if api.Owns(path) {
+			return shapeOf(api)
+		}
 	}
+	return problemShape
 }

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	connectorregistry "revstream/connectors/registry"
 	"revstream/ingest"
 	"revstream/ingest/control"
 	"revstream/ingest/stream"
@@ -148,12 +149,12 @@ func (a *acceptance) service(b *testing.B, cfg stream.Config, log *zap.Logger) *
 	server, err := ingest.New(ingest.DefaultConfig(), ingest.Dependencies{
 		Producer: producer, Directory: directory,
 		Messages: table(cfg.MessagesTopic), Transactions: table(cfg.TransactionsTopic), Idempotency: table(cfg.IdempotencyTopic),
-		Registerer: registry, Log: log,
+		APIs: connectorregistry.APIs(), Registerer: registry, Log: log,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	app := ingest.NewApp(ingest.DefaultConfig())
+	app := ingest.NewApp(ingest.DefaultConfig(), connectorregistry.APIs()...)
 	server.Routes(app)
 	return app
 }

@@ -71,7 +71,7 @@ func eventsAnswer(accepted int, results []result) answer {
 }
 
 func (s *Server) nativeAcceptance(r request, index int) native.Acceptance {
-	id, v := r.identity(index)
+	id, v := (&host{server: s, request: r}).Identity(index)
 	return native.Acceptance{
 		Workspace: r.workspace.ID, WorkspaceAliases: []string{r.workspace.Slug}, Integration: r.key.ID, Currency: r.currency(),
 		ObjectID: id, ObjectIDVersion: v,

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"revstream/connectors"
-	"revstream/connectors/trackly"
 	"revstream/ingest/control"
 	"revstream/ingest/quota"
 	"revstream/ingest/stream"
@@ -31,8 +30,10 @@ type Dependencies struct {
 	// Messages, Transactions and Idempotency are the tables of the topics of these
 	// names.
 	Messages, Transactions, Idempotency *stream.Table
-	// Connectors are the providers whose webhooks are accepted.
+	// Connectors are the providers whose webhooks are accepted, and APIs what may be
+	// called.
 	Connectors []connectors.Connector
+	APIs       []connectors.API
 	Registerer prometheus.Registerer
 	Log        *zap.Logger
 	// Now is the clock; nil is time.Now.
@@ -53,18 +54,15 @@ type Server struct {
 	gate        gate
 	zstd        *zstd.Decoder
 	running     keySet                       // idempotency keys being served
-	stripes     stripes                      // one request per transaction at a time
-	sightings   *lru.Cache[string, sighting] // Pulsora events of late
-	messages    *trackly.MessageReader
+	stripes     stripes                      // one request per thing that is held at a time
+	sightings   *lru.Cache[string, sighting] // events of late
+	readings    readings
 	eventLists  eventLists
 	providers   map[string]connectors.Connector // by the {provider} of the route
 	metrics     *metrics
 	// refusalsKept and diagnoses bound what is spent on deliveries that do not verify.
 	refusalsKept, diagnoses *rate.Limiter
 }
-
-// messagesRemembered is how many registered messages stay read.
-const messagesRemembered = 4096
 
 // Refused deliveries that are noted, and looked into, a second.
 const (
@@ -104,9 +102,6 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	}
 	if s.sightings, err = lru.New[string, sighting](cfg.RecentEventsMax); err != nil {
 		return nil, fmt.Errorf("make cache of recent events: %w", err)
-	}
-	if s.messages, err = trackly.NewMessageReader(messagesRemembered); err != nil {
-		return nil, err
 	}
 	if s.zstd, err = newZstdReader(cfg); err != nil {
 		return nil, fmt.Errorf("make zstd decoder: %w", err)
@@ -165,18 +160,18 @@ type door struct {
 	tokenOf func(body []byte) string
 }
 
+// doors are the operations of all APIs.
 func (s *Server) doors() []door {
-	transactions := []string{"/revenue/transactions"}
-	return []door{
-		{name: "trackly.revenue", method: http.MethodPost, paths: []string{"/api/v2/revenue", "/v2/revenue"}, shape: tracklyShape, serve: s.postRevenue},
-		{name: "trackly.bulk", method: http.MethodPost, paths: []string{"/api/v2/revenue/bulk", "/v2/revenue/bulk"}, shape: tracklyShape, serve: s.postRevenueBulk},
-		{name: "trackly.messages", method: http.MethodPost, paths: []string{"/api/v2/messages", "/v2/messages"}, shape: tracklyShape, serve: s.postMessages},
-		{name: "thrivestack.create", method: http.MethodPost, paths: transactions, shape: thrivestackShape, serve: s.postTransaction},
-		{name: "thrivestack.update", method: http.MethodPut, paths: transactions, shape: thrivestackShape, serve: s.putTransaction},
-		{name: "thrivestack.delete", method: http.MethodDelete, paths: transactions, shape: thrivestackShape, serve: s.deleteTransaction},
-		{name: "pulsora", method: http.MethodPost, paths: []string{"/api/ingest"}, shape: pulsoraShape, serve: s.postIngest, tokenOf: pulsoraToken},
-		{name: "native", method: http.MethodPost, paths: []string{"/v1/events"}, shape: problemShape, serve: s.postEvents},
+	doors := []door{{name: "native", method: http.MethodPost, paths: []string{"/v1/events"}, shape: problemShape, serve: s.postEvents}}
+	for _, api := range s.APIs {
+		for _, operation := range api.Operations {
+			doors = append(doors, door{
+				name: operation.Name, method: operation.Method, paths: operation.Paths, shape: shapeOf(api), tokenOf: api.KeyIn,
+				serve: func(ctx context.Context, r request) (answer, error) { return s.accept(ctx, r, operation.Decode) },
+			})
+		}
 	}
+	return doors
 }
 
 // request is what a door has to do with, after all that doors have in common.
@@ -185,6 +180,7 @@ type request struct {
 	key         control.Key
 	workspace   control.Workspace
 	receivedAt  time.Time
+	recordsMax  int
 	contentType string
 	// body is valid until the door has answered; what is kept has to be copied.
 	body []byte
@@ -233,7 +229,7 @@ func (s *Server) guard(c *fiber.Ctx, name string, shape shape, pass func(context
 // pass lets a request through to its door: who is it, may they, how often, what
 // do they send, and have they sent it before.
 func (s *Server) pass(ctx context.Context, c *fiber.Ctx, d door) (answer, error) {
-	r := request{door: d.name, headerToken: headerToken(c), contentType: c.Get(fiber.HeaderContentType)}
+	r := request{door: d.name, headerToken: headerToken(c), contentType: c.Get(fiber.HeaderContentType), recordsMax: s.cfg.RecordsPerRequestMax}
 	var err error
 	if d.tokenOf == nil || r.headerToken != "" {
 		if r.key, err = s.authenticate(r.headerToken); err != nil {

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"revstream/connectors"
+	"revstream/connectors/registry"
 	"revstream/ingest"
 	"revstream/ingest/revenue"
 	"revstream/ingest/stream"
@@ -97,12 +98,12 @@ func start(t *testing.T, with settings) *service {
 	s.server, err = ingest.New(cfg, ingest.Dependencies{
 		Producer: producer, Directory: directory,
 		Messages: table(s.stream.MessagesTopic), Transactions: table(s.stream.TransactionsTopic), Idempotency: table(s.stream.IdempotencyTopic),
-		Connectors: with.connectors, Registerer: s.registry, Log: log, Now: with.now, ClockFile: with.clockFile,
+		Connectors: with.connectors, APIs: registry.APIs(), Registerer: s.registry, Log: log, Now: with.now, ClockFile: with.clockFile,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.app = ingest.NewApp(cfg)
+	s.app = ingest.NewApp(cfg, registry.APIs()...)
 	s.server.Routes(s.app)
 	return s
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	connectorregistry "revstream/connectors/registry"
 	"revstream/ingest"
 )
 
@@ -81,7 +82,7 @@ func listenHTTP(ctx context.Context, addr string) (net.Listener, error) {
 // newApp makes the app that the roles mount their routes on, with what all of
 // them have in common.
 func newApp(config Config, registry *prometheus.Registry, log *zap.Logger) *fiber.App {
-	app := ingest.NewApp(config.Ingest)
+	app := ingest.NewApp(config.Ingest, connectorregistry.APIs()...)
 	app.Server().ReadBufferSize = config.HTTP.HeaderBytesMax
 	app.Server().Concurrency = config.HTTP.ConnectionsMax
 	app.Use(observe(newHTTPMetrics(registry), log, accessLogger(log, config.Log)))

@@ -76,7 +76,7 @@ func (p *process) startIngest(folder string) error {
 	server, err := ingest.New(p.config.Ingest, ingest.Dependencies{
 		Producer: producer, Directory: p.directory, Registerer: p.registry, Log: log,
 		Messages: p.tables.messages, Transactions: p.tables.transactions, Idempotency: p.tables.idempotency,
-		Connectors: registry.New(p.config.Stripe, p.registry), ClockFile: filepath.Join(folder, clockFile),
+		Connectors: registry.New(p.config.Stripe, p.registry), APIs: registry.APIs(), ClockFile: filepath.Join(folder, clockFile),
 	})
 	if err != nil {
 		return fmt.Errorf("preparing acceptance: %w", err)

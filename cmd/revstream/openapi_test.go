@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"revstream/analytics"
+	connectorregistry "revstream/connectors/registry"
 	"revstream/ingest"
 )
 
@@ -62,7 +63,7 @@ func servedApp(t *testing.T) (*fiber.App, []byte) {
 	}
 	registry := newRegistry()
 	app := newApp(config, registry, zap.NewNop())
-	accepting, err := ingest.New(config.Ingest, ingest.Dependencies{Registerer: registry, Log: zap.NewNop()})
+	accepting, err := ingest.New(config.Ingest, ingest.Dependencies{APIs: connectorregistry.APIs(), Registerer: registry, Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,18 +6,17 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"revstream/connectors"
+	"revstream/connectors/connectortest"
 	"revstream/connectors/native"
-	"revstream/connectors/pulsora"
+	"revstream/connectors/registry"
 	"revstream/connectors/stripe"
-	"revstream/connectors/thrivestack"
-	"revstream/connectors/trackly"
 	"revstream/ingest/revenue"
 )
 
@@ -25,20 +24,17 @@ import (
 // delivered and revenue.Fold says what it comes to. The truth must agree with it,
 // though neither knows the other.
 type fold struct {
-	t            *testing.T
-	at           time.Time
-	stripe       connectors.Connector
-	groups       map[revenue.GroupKey][]revenue.Event
-	registry     map[string][]byte
-	transactions map[string]*thrivestack.State
-	keys         map[string]bool
+	t      *testing.T
+	at     time.Time
+	stripe connectors.Connector
+	host   *connectortest.Host
+	groups map[revenue.GroupKey][]revenue.Event
 }
 
 func newFold(t *testing.T) *fold {
 	return &fold{
 		t: t, at: testUntil.Add(time.Hour), stripe: stripe.New(stripe.DefaultConfig(), nil),
-		groups: map[revenue.GroupKey][]revenue.Event{}, registry: map[string][]byte{},
-		transactions: map[string]*thrivestack.State{}, keys: map[string]bool{},
+		host: connectortest.NewHost(), groups: map[revenue.GroupKey][]revenue.Event{},
 	}
 }
 
@@ -87,18 +83,31 @@ func (f *fold) deliver(d Delivery) {
 		f.publish(items[0].Events...)
 	case DoorNative:
 		f.deliverNative(d, body)
-	case DoorPulsora:
-		at := f.next()
-		envelope, err := pulsora.ReadEnvelope(body)
-		f.must(d, err)
-		event, err := envelope.Read(at)
-		f.must(d, err)
-		f.publish(event.Facts(pulsora.Acceptance{Workspace: "w", Version: at.UnixMicro(), ReceivedAt: at})...)
-	case DoorThriveStack:
-		f.deliverThriveStack(d, body)
-	case DoorTrackly:
-		f.deliverTrackly(d, body)
+	case DoorPulsora, DoorThriveStack, DoorTrackly:
+		f.call(d, body)
 	}
+}
+
+// call takes in a call of an API.
+func (f *fold) call(d Delivery, body []byte) {
+	for _, api := range registry.APIs() {
+		for _, o := range api.Operations {
+			if o.Method != d.Method || !slices.Contains(o.Paths, d.Path) {
+				continue
+			}
+			reading, err := f.host.Accept(context.Background(), o, d.Header.Get("Idempotency-Key"), connectors.Call{Body: body})
+			if refusal := connectors.RefusalOf(err); refusal != nil && (d.Events == 0 || refusal.Status == http.StatusNotFound) {
+				return // it is meant to be, or it is a deletion that is sent again
+			}
+			f.must(d, err)
+			if good := len(reading.Items) - reading.Refused(); len(reading.Register) == 0 && good != d.Events {
+				f.t.Errorf("%s %s: %d records were read, not %d: %s", d.Door, d.Label, good, d.Events, clip(body))
+			}
+			f.publish(reading.Statements...)
+			return
+		}
+	}
+	f.t.Fatalf("%s %s: no such operation", d.Method, d.Path)
 }
 
 func (f *fold) deliverNative(d Delivery, body []byte) {
@@ -117,77 +126,6 @@ func (f *fold) deliverNative(d Delivery, body []byte) {
 	}
 	if good != d.Events {
 		f.t.Errorf("native: %d of %d events were read, not %d", good, len(texts), d.Events)
-	}
-}
-
-func (f *fold) deliverThriveStack(d Delivery, body []byte) {
-	parsed, id, err := thrivestack.ReadBody(body)
-	f.must(d, err)
-	known := f.transactions[id]
-	a := thrivestack.Acceptance{Workspace: "w", ReceivedAt: f.next()}
-	var state thrivestack.State
-	var events []revenue.Event
-	switch {
-	case d.Method == http.MethodPost:
-		state, events, err = thrivestack.Create(known, parsed, a)
-	case known == nil || known.Deleted:
-		return
-	case d.Method == http.MethodPut:
-		state, events, err = thrivestack.Update(*known, parsed, a)
-	default:
-		state, events = thrivestack.Delete(*known, a)
-	}
-	f.must(d, err)
-	f.transactions[id] = &state
-	f.publish(events...)
-}
-
-func (f *fold) deliverTrackly(d Delivery, body []byte) {
-	at := f.next()
-	if d.Label == "messages" {
-		entries, _, err := trackly.ReadRegistration(body, 1000)
-		f.must(d, err)
-		for _, entry := range entries {
-			f.registry[string(entry.Entity)+entry.ID] = entry.Value
-		}
-		return
-	}
-	key := d.Header.Get("Idempotency-Key")
-	if key != "" && f.keys[key] {
-		return
-	}
-	f.keys[key] = true
-	read := []func() (trackly.Record, error){func() (trackly.Record, error) { return trackly.ReadRecord(body, "USD", at) }}
-	if d.Label == "revenue/bulk" {
-		bulk, err := trackly.ReadBulk(body, 1000)
-		f.must(d, err)
-		read = nil
-		for _, one := range bulk.Records {
-			read = append(read, func() (trackly.Record, error) { return one.Record("USD", at) })
-		}
-	}
-	messages, err := trackly.NewMessageReader(len(f.registry) + 1)
-	f.must(d, err)
-	resolver := trackly.NewResolver(func(_ context.Context, entity trackly.Entity, id string) ([]byte, bool, error) {
-		value, found := f.registry[string(entity)+id]
-		return value, found, nil
-	}, messages)
-	good := 0
-	for i, next := range read {
-		record, err := next()
-		var resolved trackly.Resolution
-		if err == nil {
-			resolved, err = resolver.Resolve(context.Background(), record)
-		}
-		if errors.Is(err, connectors.ErrMalformed) {
-			continue
-		}
-		f.must(d, err)
-		good++
-		f.publish(record.Event(trackly.Acceptance{Workspace: "w", RevenueID: fmt.Sprint(key, i), Version: 1, ReceivedAt: at}, resolved))
-	}
-	if good != d.Events {
-		f.t.Errorf("trackly %s: %d records were read, not %d: %s", d.Label, good, d.Events, clip(body))
 	}
 }
 

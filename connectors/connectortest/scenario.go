@@ -42,8 +42,13 @@ type Scenario struct {
 	Test     bool              `json:"test,omitempty"`
 	// Deliveries are in the order in which it happened. API is what the provider's
 	// API answers, by path.
-	Deliveries []Fixture                  `json:"deliveries"`
+	Deliveries []Fixture                  `json:"deliveries,omitempty"`
 	API        map[string]json.RawMessage `json:"api,omitempty"`
+
+	// Calls are, of an API, what Deliveries are of a provider's webhooks. Currency is the
+	// workspace's; empty is USD.
+	Calls    []CallFixture `json:"calls,omitempty"`
+	Currency string        `json:"currency,omitempty"`
 
 	// Cash is the sum of the flows by kind of entry and currency ("renewal USD"), in
 	// minor units, and Lifecycle counts the entries of the lifecycle kinds. Zeros may
@@ -109,7 +114,7 @@ func Load(t testing.TB, folder string) []Scenario {
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		if s.About == "" || len(s.Deliveries) == 0 {
+		if s.About == "" || len(s.Deliveries)+len(s.Calls) == 0 {
 			t.Fatalf("%s tells nothing", path)
 		}
 		scenarios = append(scenarios, s)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"revstream/connectors"
+	"revstream/connectors/connectortest"
 	"revstream/connectors/pulsora"
 	"revstream/ingest/revenue"
 	"revstream/ingest/stream"
@@ -229,19 +230,10 @@ func TestEvent(t *testing.T) {
 	}
 }
 
-// FuzzPulsora: no request is a panic, and what is accepted can be stored.
-func FuzzPulsora(f *testing.F) {
-	f.Add([]byte(`{"type":"revenue","token":"sec_123","data":{"visitor_fingerprint":"f","session_id":"s","customer_id":"c","amount":499,"currency":"USD","transaction_id":"t","event_type":"churn","mrr_impact":-4.5,"metadata":{"plan":"pro","interval":"monthly"}}}`))
-	f.Add([]byte(`{"type":"revenue","data":{"visitor_fingerprint":"f","session_id":"s","customer_id":"c","amount":-1e1,"transaction_id":"t","event_type":"refund","is_recurring":true}}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		event, err := read(text)
-		if err != nil {
-			return
-		}
-		for _, fact := range event.Facts(acceptance(1)) {
-			if _, err := stream.EncodeEvent(nil, &fact); err != nil {
-				t.Fatalf("%q was accepted and cannot be encoded: %v", text, err)
-			}
-		}
-	})
+func kit() connectortest.APIKit {
+	return connectortest.APIKit{API: pulsora.New(), Encode: stream.EncodeEvent, Decode: stream.DecodeEvent}
 }
+
+func TestAPI(t *testing.T) { kit().Run(t) }
+
+func FuzzDecode(f *testing.F) { kit().Fuzz(f) }

@@ -15,10 +15,13 @@ import (
 	"revstream/connectors/paddle"
 	"revstream/connectors/paypal"
 	"revstream/connectors/polar"
+	"revstream/connectors/pulsora"
 	"revstream/connectors/recurly"
 	"revstream/connectors/revenuecat"
 	"revstream/connectors/shopify"
 	"revstream/connectors/stripe"
+	"revstream/connectors/thrivestack"
+	"revstream/connectors/trackly"
 )
 
 // New returns the connectors of every provider. The registerer takes their
@@ -38,5 +41,14 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 		recurly.New(),
 		revenuecat.New(),
 		shopify.New(),
+	}
+}
+
+// APIs returns the APIs that senders call themselves.
+func APIs() []connectors.API {
+	return []connectors.API{
+		pulsora.New(),
+		thrivestack.New(),
+		trackly.New(),
 	}
 }

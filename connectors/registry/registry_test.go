@@ -14,7 +14,7 @@ import (
 
 	"revstream/connectors"
 	"revstream/connectors/connectortest"
-	"revstream/connectors/paddle"
+	"revstream/connectors/native"
 	"revstream/connectors/registry"
 	"revstream/connectors/stripe"
 	"revstream/ingest/revenue"
@@ -64,16 +64,54 @@ func TestConnectorsAreComplete(t *testing.T) {
 	}
 }
 
+// TestAPIsAreComplete holds each API against what the rest of the system takes for granted.
+func TestAPIsAreComplete(t *testing.T) {
+	seen := map[string]bool{}
+	for _, api := range registry.APIs() {
+		if api.Title == "" || api.Refuse == nil || len(api.Operations) == 0 {
+			t.Errorf("%s: title, Refuse and operations are needed", api.Provider)
+		}
+		for _, o := range api.Operations {
+			if seen[o.Name] || o.Decode == nil || o.Name != api.Provider && !strings.HasPrefix(o.Name, api.Provider+".") {
+				t.Errorf("operation %q of %s is no name of its own, or does nothing", o.Name, api.Provider)
+			}
+			seen[o.Name] = true
+			for _, path := range o.Paths {
+				if seen[o.Method+path] || strings.ToLower(path) != path || !api.Owns(path) {
+					t.Errorf("%s %s of %s is not its own", o.Method, path, o.Name)
+				}
+				seen[o.Method+path] = true
+			}
+		}
+	}
+}
+
+// providers are those that have a connector, of either kind.
+func providers(t *testing.T) (names []string) {
+	t.Helper()
+	for _, c := range all(t) {
+		names = append(names, c.Provider)
+	}
+	for _, api := range registry.APIs() {
+		names = append(names, api.Provider)
+	}
+	return names
+}
+
 // TestEveryFolderIsRegistered finds providers that were written and forgotten, and
 // such as do not use the tests of all.
 func TestEveryFolderIsRegistered(t *testing.T) {
-	folders, err := filepath.Glob(filepath.Join("..", "*", "testdata", "scenarios"))
-	if err != nil || len(folders) < 2 {
-		t.Fatalf("%d folders with scenarios, %v", len(folders), err)
+	entries, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, folder := range folders {
-		provider := filepath.Base(filepath.Dir(filepath.Dir(folder)))
-		if !slices.ContainsFunc(all(t), func(c connectors.Connector) bool { return c.Provider == provider }) {
+	known := providers(t)
+	for _, entry := range entries {
+		provider := entry.Name()
+		if !entry.IsDir() || provider == "registry" || provider == "connectortest" || provider == "native" {
+			continue
+		}
+		if !slices.Contains(known, provider) {
 			t.Errorf("connectors/%s is not registered", provider)
 		}
 		tests := ""
@@ -86,13 +124,13 @@ func TestEveryFolderIsRegistered(t *testing.T) {
 			tests += string(text)
 		}
 		if !strings.Contains(tests, "func FuzzDecode(") || !strings.Contains(tests, ".Run(t)") {
-			t.Errorf("connectors/%s does not run connectortest.Kit, or has no FuzzDecode", provider)
+			t.Errorf("connectors/%s does not run connectortest.Kit or APIKit, or has no FuzzDecode", provider)
 		}
 	}
 }
 
 // providersLeast is how many the table has; the page's own example is not in it.
-const providersLeast = 13
+const providersLeast = 16
 
 // TestTheTableIsRight holds the table of README.md against the connectors and what their
 // scenarios book.
@@ -106,16 +144,16 @@ func TestTheTableIsRight(t *testing.T) {
 		rows[row[1]] = row[2:]
 	}
 	held := 0
-	for _, c := range all(t) {
-		types, scenarios := booked(t, c.Provider)
-		row, listed := rows[c.Provider]
+	for _, provider := range providers(t) {
+		types, scenarios := booked(t, provider)
+		row, listed := rows[provider]
 		if want := []string{strconv.Itoa(types), strconv.Itoa(scenarios)}; listed && !slices.Equal(row, want) {
-			t.Errorf("%s: types and scenarios are %v, the table has %v", c.Provider, want, row)
+			t.Errorf("%s: types and scenarios are %v, the table has %v", provider, want, row)
 		}
 		if listed {
 			held++
 		}
-		delete(rows, c.Provider)
+		delete(rows, provider)
 	}
 	if len(rows) > 0 {
 		t.Errorf("the table has %v, which are not registered", rows)
@@ -138,14 +176,7 @@ func booked(t *testing.T, provider string) (types, scenarios int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var deliveries [][]struct {
-			Type    string
-			Outcome connectors.Outcome
-		}
-		if err := json.Unmarshal(text, &deliveries); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		for _, item := range slices.Concat(deliveries...) {
+		for _, item := range goldenItems(t, text) {
 			if item.Outcome == connectors.OutcomeBooked {
 				seen[item.Type] = true
 			}
@@ -154,31 +185,55 @@ func booked(t *testing.T, provider string) (types, scenarios int) {
 	return len(seen), len(paths)
 }
 
-// TestAnyOrderOfAllProviders lets the deliveries of all scenarios of all providers, and
-// what the direct APIs accepted, arrive together, in any order and repeatedly: what is
-// believed in the end is always the same.
+// goldenItem is what of an item in a golden file is looked at here.
+type goldenItem struct {
+	Type    string
+	Outcome connectors.Outcome
+}
+
+// goldenItems are the items of a golden file, of deliveries or of calls.
+func goldenItems(t *testing.T, text []byte) (items []goldenItem) {
+	t.Helper()
+	var taken []json.RawMessage
+	if err := json.Unmarshal(text, &taken); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range taken {
+		var call struct{ Items []goldenItem }
+		into := any(&call)
+		if one[0] == '[' { // a delivery
+			into = &call.Items
+		}
+		if err := json.Unmarshal(one, into); err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, call.Items...)
+	}
+	return items
+}
+
+// TestAnyOrderOfAllProviders lets the deliveries and calls of all scenarios of all
+// providers arrive together, in any order and repeatedly: what is believed in the end is
+// always the same.
 func TestAnyOrderOfAllProviders(t *testing.T) {
 	var statements [][]revenue.Event
 	for _, c := range all(t) {
 		for i, scenario := range connectortest.Load(t, filepath.Join("..", c.Provider)) {
-			for _, events := range scenario.Statements(t, c, connectortest.AnySettings(c)) {
-				for j := range events { // scenarios tell of the same customers
-					events[j].Group = scenario.Name + string(rune('a'+i)) + events[j].Group
-				}
-				statements = append(statements, events)
-			}
+			statements = append(statements, apart(i, scenario, scenario.Statements(t, c, connectortest.AnySettings(c)))...)
 		}
 	}
-	names := []string{paddle.Provider, stripe.Provider}
-	for provider, life := range direct(t) {
-		statements, names = append(statements, life...), append(names, provider)
+	for _, api := range registry.APIs() {
+		for i, scenario := range connectortest.Load(t, filepath.Join("..", api.Provider)) {
+			statements = append(statements, apart(i, scenario, scenario.CallStatements(t, api))...)
+		}
 	}
+	statements = append(statements, nativeLife(t)...)
 	inOrder := make([]int, len(statements))
 	for i := range inOrder {
 		inOrder[i] = i
 	}
 	_, first := connectortest.Arrive(statements, inOrder)
-	for _, provider := range names {
+	for _, provider := range append(providers(t), native.Provider) {
 		if !strings.Contains(first, "Provider:"+provider) {
 			t.Fatalf("nothing of %s is believed", provider)
 		}
@@ -189,4 +244,15 @@ func TestAnyOrderOfAllProviders(t *testing.T) {
 			r.Fatalf("order %v is believed otherwise", order)
 		}
 	})
+}
+
+// apart gives the groups of a scenario names of its own: scenarios tell of the same
+// customers.
+func apart(at int, scenario connectortest.Scenario, statements [][]revenue.Event) [][]revenue.Event {
+	for _, events := range statements {
+		for i := range events {
+			events[i].Group = scenario.Name + string(rune('a'+at)) + events[i].Group
+		}
+	}
+	return statements
 }

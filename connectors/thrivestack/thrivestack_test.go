@@ -1,22 +1,18 @@
 package thrivestack
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"revstream/connectors"
+	"revstream/connectors/connectortest"
 	"revstream/ingest/revenue"
 	"revstream/ingest/stream"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var now = time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC)
 
@@ -337,41 +333,17 @@ func TestUpdateFaults(t *testing.T) {
 	}
 }
 
-func TestGolden(t *testing.T) {
-	for _, name := range []string{"subscription_paid", "one_time_refund"} {
-		text, err := os.ReadFile("testdata/" + name + ".json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var l ledger
-		if err := l.create(text); err != nil {
-			t.Fatal(err)
-		}
-		var got []byte
-		for i := range l.events {
-			if got, err = stream.EncodeEvent(got, &l.events[i]); err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, '\n')
-		}
-		if *update {
-			if err := os.WriteFile("testdata/"+name+".golden", got, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile("testdata/" + name + ".golden")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s\n got %s\nwant %s", name, got, want)
-		}
-	}
+func kit() connectortest.APIKit {
+	return connectortest.APIKit{API: New(), Encode: stream.EncodeEvent, Decode: stream.DecodeEvent}
 }
 
-// FuzzThriveStack: no pair of requests is a panic, what is accepted can be
+func TestAPI(t *testing.T) { kit().Run(t) }
+
+func FuzzDecode(f *testing.F) { kit().Fuzz(f) }
+
+// FuzzDeletion: no pair of requests is a panic, what is accepted can be
 // stored, and after a deletion nothing is left in any group.
-func FuzzThriveStack(f *testing.F) {
+func FuzzDeletion(f *testing.F) {
 	f.Add([]byte(example), []byte(`{"transaction_id":"txn_123","status":"refund","line_item_type":"one_time"}`))
 	f.Add([]byte(example), []byte(`{"transaction_id":"txn_123","date":"2024-01-20","amount":1e2,"tax_amount":0}`))
 	f.Add([]byte(`{"transaction_id":"\u0000"}`), []byte(`{}`))

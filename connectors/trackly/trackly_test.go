@@ -3,13 +3,13 @@ package trackly_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"revstream/connectors"
+	"revstream/connectors/connectortest"
 	"revstream/connectors/trackly"
 	"revstream/ingest/stream"
 )
@@ -242,35 +242,10 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// FuzzTrackly: no text is a panic, and what is accepted can be stored as it is.
-func FuzzTrackly(f *testing.F) {
-	record := `{"message_id":"a1b2c3d4","revenue":24.99,"offer_id":"x","attribution_type":"sale","timestamp":"2026-02-08T12:00:00Z"}`
-	f.Add([]byte(record))
-	f.Add([]byte(fmt.Sprintf(`{"records":[%s,{}],"imported":true}`, record)))
-	f.Add([]byte(`{"messages":[{"id":"a1b2c3d4","contact_id":"c"}],"offers":[{"id":"o","external_id":"e"}]}`))
-	f.Add([]byte(`{"message_id":"a","revenue":1e400,"attribution_type":"sale"}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		check := func(record trackly.Record, err error) {
-			if err != nil {
-				_ = code(t, err)
-				return
-			}
-			event := record.Event(acceptance(), trackly.Resolution{OfferID: record.OfferID})
-			encoded, err := stream.EncodeEvent(nil, &event)
-			if err != nil {
-				t.Fatalf("%q was accepted and cannot be encoded: %v", text, err)
-			}
-			if decoded, err := stream.DecodeEvent(encoded); err != nil || decoded.Digest() != event.Digest() {
-				t.Fatalf("%q comes back changed: %v", text, err)
-			}
-		}
-		check(trackly.ReadRecord(text, "USD", now))
-		bulk, err := trackly.ReadBulk(text, 1000)
-		_ = code(t, err)
-		for _, record := range bulk.Records {
-			check(record.Record("USD", now))
-		}
-		_, _, err = trackly.ReadRegistration(text, 1000)
-		_ = code(t, err)
-	})
+func kit() connectortest.APIKit {
+	return connectortest.APIKit{API: trackly.New(), Encode: stream.EncodeEvent, Decode: stream.DecodeEvent}
 }
+
+func TestAPI(t *testing.T) { kit().Run(t) }
+
+func FuzzDecode(f *testing.F) { kit().Fuzz(f) }
