@@ -32,6 +32,9 @@ func deliveriesReplayCommand() *cobra.Command {
 			"came is kept, and holds; --ask-again asks for how things are now.",
 		PreRunE: func(*cobra.Command, []string) error { return selection.settle() },
 		RunE: withBooks(func(command *cobra.Command, directory *control.Directory, store *clickhouse.Cluster, s *site) error {
+			if err := knownWorkspace(directory, selection.filter.Workspace); err != nil {
+				return err
+			}
 			out := command.OutOrStdout()
 			lines := json.NewEncoder(out)
 			replay, err := s.replay(directory, store, askAgain)

@@ -87,6 +87,7 @@ func TestReplay(t *testing.T) {
 	if again := s.believed(); again != after {
 		t.Errorf("a second replay left %s, before it %s", again, after)
 	}
+	s.revstream(exitFailure, "deliveries", "replay", "--workspace", "no-such-workspace")
 	s.checkDeliveries(t, endpoint.ID, endpoint.Secret)
 }
 
