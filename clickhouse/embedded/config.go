@@ -53,6 +53,11 @@ type Config struct {
 	// merge can lose old rows too.
 	OldPartsLifetime time.Duration `koanf:"old_parts_lifetime"`
 
+	// KeepFreeBytes is the room on its disk that the engine leaves to others: with less,
+	// inserts and merges are refused before they begin. One that finds the disk full in the
+	// middle may leave a broken part, and a Kafka on the same disk cannot accept.
+	KeepFreeBytes int64 `koanf:"keep_free_bytes"`
+
 	// LogBytesMax is the size at which a log file is rotated, and LogFilesMax
 	// how many rotated ones are kept.
 	LogBytesMax int64 `koanf:"log_bytes_max"`
@@ -128,6 +133,7 @@ func DefaultConfig() Config {
 		QueryLogRowsMax:     5000,
 		Durable:             true,
 		OldPartsLifetime:    480 * time.Second,
+		KeepFreeBytes:       256 << 20,
 		LogBytesMax:         16 << 20,
 		LogFilesMax:         3,
 		StartTimeout:        30 * time.Second,
@@ -170,6 +176,7 @@ func (c Config) Validate() error {
 	refuse(c.ConnectionsMax < 8, "connections_max %d is below 8", c.ConnectionsMax)
 	refuse(c.QueryLogRowsMax < 1, "query_log_rows_max %d is below 1", c.QueryLogRowsMax)
 	refuse(c.OldPartsLifetime < 0, "old_parts_lifetime %v is negative", c.OldPartsLifetime)
+	refuse(c.KeepFreeBytes < 0, "keep_free_bytes %d is negative", c.KeepFreeBytes)
 	refuse(c.LogBytesMax < 1<<20, "log_bytes_max %d is below 1 MiB", c.LogBytesMax)
 	refuse(c.LogFilesMax < 1, "log_files_max %d is below 1", c.LogFilesMax)
 	refuse(c.StartTimeout <= 0, "start_timeout %v is not positive", c.StartTimeout)

@@ -106,6 +106,7 @@ func TestSettingsAreInForce(t *testing.T) {
 		"SELECT value FROM system.merge_tree_settings WHERE name = 'fsync_part_directory'":                      "1",
 		"SELECT value FROM system.merge_tree_settings WHERE name = 'min_rows_to_fsync_after_merge'":             "1",
 		"SELECT value FROM system.merge_tree_settings WHERE name = 'non_replicated_deduplication_window'":       "0",
+		"SELECT keep_free_space FROM system.disks WHERE name = 'default'":                                       strconv.FormatInt(cfg.KeepFreeBytes, 10),
 		"SELECT count() FROM system.processes WHERE query LIKE '%/dev/stdin%' AND query NOT LIKE '%processes%'": "1",
 	} {
 		if got := enginetest.Exec(t, engine, query); got != want {

@@ -95,8 +95,8 @@ func (d *smallDisk) filler() string {
 	return filepath.Join("/proc", strconv.Itoa(d.holder.Process.Pid), "root", d.folder, "filler")
 }
 
-// fill takes all room from the process.
-func (d *smallDisk) fill(pid int) {
+// fill takes the room from the process, but for so many bytes.
+func (d *smallDisk) fill(pid int, left int64) {
 	d.t.Helper()
 	if d.holder == nil {
 		d.limit(pid, "0")
@@ -107,13 +107,23 @@ func (d *smallDisk) fill(pid int) {
 		d.t.Fatal(err)
 	}
 	defer func() { _ = file.Close() }()
-	for _, size := range []int{1 << 20, 4096, 1} { // down to the last byte
-		for block := make([]byte, size); ; {
+	for _, size := range []int64{1 << 20, 4096, 1} { // down to the last byte
+		for block := make([]byte, size); left == 0 || d.room(file)-size >= left; {
 			if _, err := file.Write(block); err != nil {
 				break
 			}
 		}
 	}
+}
+
+// room is what is left on the disk of a file.
+func (d *smallDisk) room(file *os.File) int64 {
+	d.t.Helper()
+	var disk syscall.Statfs_t
+	if err := syscall.Fstatfs(int(file.Fd()), &disk); err != nil {
+		d.t.Fatal(err)
+	}
+	return int64(disk.Bavail) * disk.Bsize
 }
 
 // free gives the room back.
@@ -192,7 +202,7 @@ func TestKafkaDiskFull(t *testing.T) {
 	p := startPayer(s.client)
 	for range 2 {
 		p.until(s, 200)
-		disk.fill(s.command.Process.Pid)
+		disk.fill(s.command.Process.Pid, 0)
 		s.refused(other)
 		if status, body, err := s.client.get("/revenue?workspaceSlug=demo"); err != nil || status != http.StatusOK {
 			t.Errorf("with Kafka's disk full, answers are %d %s %v", status, body, err)
@@ -200,7 +210,7 @@ func TestKafkaDiskFull(t *testing.T) {
 		disk.free(s.command.Process.Pid)
 		p.until(s, 200)
 	}
-	disk.fill(s.command.Process.Pid)
+	disk.fill(s.command.Process.Pid, 0)
 	s.refused(other)
 	s.kill()
 	if disk.holder != nil {
@@ -213,13 +223,15 @@ func TestKafkaDiskFull(t *testing.T) {
 	s.stop()
 }
 
-// TestClickHouseDiskFull fills the disk of the embedded ClickHouse: accepting goes
-// on, and when there is room again everything gets into the answers.
+// TestClickHouseDiskFull leaves the embedded ClickHouse less room than it keeps free: it
+// refuses inserts before they begin, accepting goes on, and when there is room again
+// everything gets into the answers.
 func TestClickHouseDiskFull(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	disk := newSmallDisk(t, filepath.Join(folder, "clickhouse"), 96)
-	s := startServiceWithin(t, disk.enter(), folder, nil)
+	const kept = 16 << 20
+	disk := newSmallDisk(t, filepath.Join(folder, "clickhouse"), 112)
+	s := startServiceWithin(t, disk.enter(), folder, []string{fmt.Sprint("REVSTREAM_ENGINE_KEEP_FREE_BYTES=", kept)})
 	p := startPayer(s.client)
 	for range 2 {
 		p.until(s, 300)
@@ -228,7 +240,7 @@ func TestClickHouseDiskFull(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := strings.Count(s.output.String(), "batch given back")
-		disk.fill(engine)
+		disk.fill(engine, kept-1<<20)
 		p.until(s, 600) // Kafka is all that accepting needs
 		s.await("an insert to be refused", 60*time.Second, func() error {
 			if strings.Count(s.output.String(), "batch given back") == before {
