@@ -32,23 +32,41 @@ func (s *Server) postEvents(ctx context.Context, r request) (answer, error) {
 	events := s.eventLists.borrow()
 	defer s.eventLists.giveBack(events)
 	results := make([]result, len(texts))
+	facts := make([]string, 0, len(texts))
+	of := make([]int, 0, len(texts)) // index of each event in the request
 	for i, text := range texts {
 		event, err := native.Read(text, s.nativeAcceptance(r, i))
 		var invalid *connectors.InvalidError
 		switch {
 		case errors.As(err, &invalid):
-			results[i] = result{Index: i, Status: "rejected", Code: invalid.Code, Detail: invalid.Detail, Pointer: pointer(invalid.Field)}
+			results[i] = rejected(i, invalid)
 		case err != nil:
 			return answer{}, err
 		default:
 			results[i] = result{Index: i, ID: event.FactID(), Status: "accepted"}
-			*events = append(*events, event)
+			*events, facts, of = append(*events, event), append(facts, results[i].ID), append(of, i)
 		}
 	}
-	if err := s.Producer.Publish(ctx, *events...); err != nil {
+	accepted := len(facts)
+	statements, release, err := s.place(ctx, *events, facts, func(i int, fault *connectors.InvalidError) {
+		results[of[i]] = rejected(of[i], fault)
+		accepted--
+	})
+	if err != nil {
 		return answer{}, err
 	}
-	return eventsAnswer(len(*events), results), nil
+	defer release()
+	*events = statements
+	if err := s.Producer.Publish(ctx, statements...); err != nil {
+		return answer{}, err
+	}
+	a := eventsAnswer(accepted, results)
+	a.statements = len(statements)
+	return a, nil
+}
+
+func rejected(index int, fault *connectors.InvalidError) result {
+	return result{Index: index, Status: "rejected", Code: fault.Code, Detail: fault.Detail, Pointer: pointer(fault.Field)}
 }
 
 func eventsAnswer(accepted int, results []result) answer {
@@ -66,7 +84,7 @@ func eventsAnswer(accepted int, results []result) answer {
 			Results  []result `json:"results"`
 		}{accepted, len(results) - accepted, results})
 	}
-	a.accepted, a.rejected, a.statements = accepted, len(results)-accepted, accepted
+	a.accepted, a.rejected = accepted, len(results)-accepted
 	return a
 }
 

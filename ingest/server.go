@@ -27,9 +27,9 @@ import (
 type Dependencies struct {
 	Producer  *stream.Producer
 	Directory *control.Directory
-	// Messages, Transactions and Idempotency are the tables of the topics of these
-	// names.
-	Messages, Transactions, Idempotency *stream.Table
+	// Messages, Transactions, Idempotency and Placements are the tables of the topics of
+	// these names.
+	Messages, Transactions, Idempotency, Placements *stream.Table
 	// Connectors are the providers whose webhooks are accepted, and APIs what may be
 	// called.
 	Connectors []connectors.Connector
@@ -57,6 +57,7 @@ type Server struct {
 	stripes     stripes                      // one request per thing that is held at a time
 	sightings   *lru.Cache[string, sighting] // events of late
 	readings    readings
+	placing     placing // facts whose group is being decided
 	eventLists  eventLists
 	providers   map[string]connectors.Connector // by the {provider} of the route
 	metrics     *metrics
@@ -88,6 +89,9 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 		s.providers[connector.Provider] = connector
 	}
 	s.stripes.init()
+	if deps.Placements != nil { // whoever only wants the routes has no tables
+		deps.Placements.Follow(s.placing.see)
+	}
 	var err error
 	if s.clock, err = newClock(deps.Now, deps.ClockFile, deps.Log); err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ import (
 	"revstream/connectors"
 	"revstream/connectors/registry"
 	"revstream/ingest"
+	"revstream/ingest/control"
 	"revstream/ingest/revenue"
 	"revstream/ingest/stream"
 	"revstream/ingest/stream/kafkatest"
@@ -71,6 +72,30 @@ func start(t *testing.T, with settings) *service {
 	if err := stream.EnsureTopics(ctx, s.stream); err != nil {
 		t.Fatal(err)
 	}
+	s.serve(ctx, with, func(table *stream.Table) *control.Directory { return s.direct(ctx, table, with.currency) })
+	return s
+}
+
+// beside is another node of the service: all that they have in common is Kafka.
+func (s *service) beside() *service {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	other := &service{t: s.t, registry: prometheus.NewRegistry(), stream: s.stream, keys: s.keys}
+	other.serve(ctx, settings{}, func(table *stream.Table) *control.Directory {
+		directory, err := control.Open(ctx, table)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return directory
+	})
+	return other
+}
+
+// serve starts the role on topics that are there.
+func (s *service) serve(ctx context.Context, with settings, direct func(*stream.Table) *control.Directory) {
+	t := s.t
+	t.Helper()
 	log := zap.NewNop()
 	producer, err := stream.NewProducer(s.stream, s.registry, log)
 	if err != nil {
@@ -94,10 +119,11 @@ func start(t *testing.T, with settings) *service {
 	if with.ingest != nil {
 		with.ingest(&cfg)
 	}
-	directory := s.direct(ctx, table(s.stream.ControlTopic), with.currency)
+	directory := direct(table(s.stream.ControlTopic))
 	s.server, err = ingest.New(cfg, ingest.Dependencies{
 		Producer: producer, Directory: directory,
 		Messages: table(s.stream.MessagesTopic), Transactions: table(s.stream.TransactionsTopic), Idempotency: table(s.stream.IdempotencyTopic),
+		Placements: table(s.stream.PlacementsTopic),
 		Connectors: with.connectors, APIs: registry.APIs(), Registerer: s.registry, Log: log, Now: with.now, ClockFile: with.clockFile,
 	})
 	if err != nil {
@@ -105,7 +131,6 @@ func start(t *testing.T, with settings) *service {
 	}
 	s.app = ingest.NewApp(cfg, registry.APIs()...)
 	s.server.Routes(s.app)
-	return s
 }
 
 // response is an answer, read.

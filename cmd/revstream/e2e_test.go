@@ -57,6 +57,7 @@ func TestTour(t *testing.T) {
 	t.Run("second process is refused", func(t *testing.T) { checkSecondProcess(t, s) })
 	t.Run("operator's commands", func(t *testing.T) { checkCommands(t, s) })
 	t.Run("twice and shuffled in another workspace", func(t *testing.T) { checkShuffled(t, s, first) })
+	t.Run("a fact moves", func(t *testing.T) { checkMoves(t, s) })
 	t.Run("what is not known is shown", func(t *testing.T) { checkUncertain(t, s) })
 	t.Run("restart", func(t *testing.T) {
 		s.stop()
@@ -79,7 +80,7 @@ func TestTour(t *testing.T) {
 // stopOrder is the order of startAll's comment, read upwards.
 var stopOrder = []string{
 	"http", "alerts", "sweep of idempotency keys", "producer", "reconciliation", "archive", "sink", "producer of dead letters",
-	"table idempotency", "table transactions", "table messages", "table control",
+	"table placements", "table idempotency", "table transactions", "table messages", "table control",
 	"trimming", "broker", "clickhouse pools", "engine", "http listener", "data folder",
 }
 
@@ -130,6 +131,24 @@ func checkTerm(t *testing.T, c client) {
 			t.Errorf("MRR until %s: %d %v, got %d, want %d", until, status, err, answer.Summary.MRRCents, want)
 		}
 	}
+}
+
+// checkMoves states a sale, and then says whose it was, in a correction that belongs to
+// another group, and of whom else; each time it counts once.
+func checkMoves(t *testing.T, s *service) {
+	shop := s.newWorkspace("moves")
+	sale := func(amount int, of string) {
+		t.Helper()
+		shop.must(call{method: http.MethodPost, path: "/v1/events", status: http.StatusAccepted,
+			body: fmt.Sprintf(`{"kind":"charge","object_id":"ord_1","occurred_at":"2026-01-15","amount":%d%s}`, amount, of)})
+	}
+	sale(2499, ``)
+	s.awaitSummary(shop, revenueSummary{Currency: "USD", GrossRevenueCents: 2499, NetRevenueCents: 2499, PurchaseCount: 1, PositiveChargeCount: 1})
+	sale(2500, `,"customer":"cus_1","subscription":"sub_1"`)
+	sale(2600, `,"customer":"cus_2","subscription":"sub_1"`)
+	s.awaitSummary(shop, revenueSummary{
+		Currency: "USD", GrossRevenueCents: 2600, NetRevenueCents: 2600, RecurringNetCents: 2600, SubscriptionPurchaseCount: 1, PositiveChargeCount: 1,
+	})
 }
 
 // checkUncertain posts a subscription whose tiers only an API key could tell.

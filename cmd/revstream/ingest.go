@@ -39,7 +39,7 @@ func ingestCommand() *cobra.Command {
 
 // ingestTables are the local copies of what acceptance looks up.
 type ingestTables struct {
-	messages, transactions, idempotency *stream.Table
+	messages, transactions, idempotency, placements *stream.Table
 }
 
 // openTables materialises them below the folder.
@@ -52,6 +52,7 @@ func (p *process) openTables(ctx context.Context, folder string) error {
 		{kafka.MessagesTopic, &p.tables.messages},
 		{kafka.TransactionsTopic, &p.tables.transactions},
 		{kafka.IdempotencyTopic, &p.tables.idempotency},
+		{kafka.PlacementsTopic, &p.tables.placements},
 	} {
 		var err error
 		if *wanted.table, err = p.openTable(ctx, wanted.topic, folder); err != nil {
@@ -76,6 +77,7 @@ func (p *process) startIngest(folder string) error {
 	server, err := ingest.New(p.config.Ingest, ingest.Dependencies{
 		Producer: producer, Directory: p.directory, Registerer: p.registry, Log: log,
 		Messages: p.tables.messages, Transactions: p.tables.transactions, Idempotency: p.tables.idempotency,
+		Placements: p.tables.placements,
 		Connectors: registry.New(p.config.Stripe, p.registry), APIs: registry.APIs(), ClockFile: filepath.Join(folder, clockFile),
 	})
 	if err != nil {

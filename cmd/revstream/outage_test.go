@@ -200,7 +200,7 @@ func (f *failover) streamConfig() stream.Config {
 	config.ReplicationFactor, config.MinInsyncReplicas = replicas, 2
 	config.EventsTopic, config.DeadLettersTopic, config.ControlTopic = f.topics[0], f.topics[1], f.topics[2]
 	config.MessagesTopic, config.TransactionsTopic, config.IdempotencyTopic = f.topics[3], f.topics[4], f.topics[5]
-	config.DeliveriesTopic = f.topics[6]
+	config.DeliveriesTopic, config.PlacementsTopic = f.topics[6], f.topics[7]
 	return config
 }
 

@@ -113,7 +113,7 @@ func kafkaEnvironment(brokers []string, folder string) []string {
 		"REVSTREAM_ARCHIVE_GROUP=" + prefix + "archive", "REVSTREAM_ALERTS_GROUP=" + prefix + "alerts",
 		"REVSTREAM_SINK_SESSION_TIMEOUT=6s", "REVSTREAM_KAFKA_HEARTBEAT_INTERVAL=1s",
 	}
-	for _, topic := range []string{"EVENTS", "DEAD_LETTERS", "CONTROL", "MESSAGES", "TRANSACTIONS", "IDEMPOTENCY", "DELIVERIES"} {
+	for _, topic := range []string{"EVENTS", "DEAD_LETTERS", "CONTROL", "MESSAGES", "TRANSACTIONS", "IDEMPOTENCY", "DELIVERIES", "PLACEMENTS"} {
 		variables = append(variables, "REVSTREAM_KAFKA_"+topic+"_TOPIC="+prefix+strings.ToLower(topic))
 	}
 	return variables

@@ -33,6 +33,7 @@ type Config struct {
 	MessagesTopic     string `koanf:"messages_topic"`
 	TransactionsTopic string `koanf:"transactions_topic"`
 	IdempotencyTopic  string `koanf:"idempotency_topic"`
+	PlacementsTopic   string `koanf:"placements_topic"`
 
 	// Partitions of the events topic. Pinned: another count would send a group to
 	// another partition, so it is refused at start. 32 or 64 on a cluster.
@@ -156,6 +157,7 @@ func DefaultConfig() Config {
 		MessagesTopic:     "revenue.messages",
 		TransactionsTopic: "revenue.transactions",
 		IdempotencyTopic:  "revenue.idempotency",
+		PlacementsTopic:   "revenue.placements",
 
 		DeliveriesPartitions: 1,
 		DeliveriesRetention:  14 * 24 * time.Hour,
@@ -180,8 +182,8 @@ func DefaultConfig() Config {
 		HeartbeatInterval:      3 * time.Second,
 		RebalanceTimeout:       60 * time.Second,
 
-		TableCacheBytes:   2 << 20,
-		TableMemoryBytes:  1 << 20,
+		TableCacheBytes:   8 << 20,
+		TableMemoryBytes:  2 << 20,
 		TableCacheEntries: 4096,
 	}
 }
@@ -240,7 +242,7 @@ func (c Config) counts() map[string]int64 {
 
 // tableTopics are the compacted topics.
 func (c Config) tableTopics() []string {
-	return []string{c.ControlTopic, c.MessagesTopic, c.TransactionsTopic, c.IdempotencyTopic}
+	return []string{c.ControlTopic, c.MessagesTopic, c.TransactionsTopic, c.IdempotencyTopic, c.PlacementsTopic}
 }
 
 func (c Config) validateTopics() error {

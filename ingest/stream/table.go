@@ -164,37 +164,57 @@ func (t *Table) end() (int64, error) {
 	return topicEnd(ctx, t.cfg, t.client, t.topic)
 }
 
+// Pair is a key of a table with a value.
+type Pair struct {
+	Key   string
+	Value []byte
+}
+
 // Put writes the value of a key and returns nil when it is acknowledged by all
 // in-sync replicas and visible to Get here; nil deletes the key. On an ErrBusy the
 // change may have been made all the same, or be made yet. Other errors: ErrInvalid
 // for an empty key, ErrTooLarge.
 func (t *Table) Put(ctx context.Context, key string, value []byte) error {
-	err := t.put(ctx, key, value)
-	t.metrics.puts.WithLabelValues(outcome(err)).Inc()
+	return t.PutAll(ctx, []Pair{{key, value}})
+}
+
+// PutAll is Put of several pairs at once, which share the wait. On an error any of
+// the changes may have been made.
+func (t *Table) PutAll(ctx context.Context, pairs []Pair) error {
+	if len(pairs) == 0 {
+		return nil
+	}
+	err := t.put(ctx, pairs)
+	t.metrics.puts.WithLabelValues(outcome(err)).Add(float64(len(pairs)))
 	if err != nil {
 		return fmt.Errorf("put into table %s: %w", t.topic, err)
 	}
 	return nil
 }
 
-func (t *Table) put(ctx context.Context, key string, value []byte) error {
-	switch size := len(key) + len(value); {
-	case key == "":
-		return fmt.Errorf("%w: empty key", ErrInvalid)
-	case size > t.cfg.RecordBytesMax:
-		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, t.cfg.RecordBytesMax)
+func (t *Table) put(ctx context.Context, pairs []Pair) error {
+	records := make([]kgo.Record, len(pairs))
+	for i, pair := range pairs {
+		switch size := len(pair.Key) + len(pair.Value); {
+		case pair.Key == "":
+			return fmt.Errorf("%w: empty key", ErrInvalid)
+		case size > t.cfg.RecordBytesMax:
+			return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, t.cfg.RecordBytesMax)
+		}
+		records[i] = kgo.Record{Topic: t.topic, Key: []byte(pair.Key), Value: pair.Value}
 	}
-	record := &kgo.Record{Topic: t.topic, Key: []byte(key), Value: value}
-	call := &call{left: 1, done: make(chan struct{})}
-	var offset int64
-	t.client.TryProduce(context.Background(), record, func(r *kgo.Record, err error) {
-		offset = r.Offset
-		call.acknowledge(err)
-	})
+	call := &call{left: len(records), done: make(chan struct{})}
+	for i := range records {
+		t.client.TryProduce(context.Background(), &records[i], func(_ *kgo.Record, err error) { call.acknowledge(err) })
+	}
 	if err := call.wait(ctx, t.cfg.ProduceTimeout); err != nil {
 		return err
 	}
-	return t.reach(ctx, offset+1)
+	end := int64(0)
+	for i := range records {
+		end = max(end, records[i].Offset+1)
+	}
+	return t.reach(ctx, end)
 }
 
 // reach waits until records below the offset are stored and shown to watchers.
@@ -251,6 +271,13 @@ func (t *Table) Watch(fn func(key string, value []byte)) error {
 	}
 	t.watchers = append(t.watchers, fn)
 	return nil
+}
+
+// Follow is Watch for the changes from now on alone.
+func (t *Table) Follow(fn func(key string, value []byte)) {
+	t.applyMu.Lock()
+	defer t.applyMu.Unlock()
+	t.watchers = append(t.watchers, fn)
 }
 
 // Expire deletes, for all nodes, up to limit keys that were last written before

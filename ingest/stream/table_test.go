@@ -97,6 +97,38 @@ func TestTablePutAndGet(t *testing.T) {
 	}
 }
 
+func TestTablePutAll(t *testing.T) {
+	cfg := kafka(t)
+	a, b := openTable(t, cfg, t.TempDir()), openTable(t, cfg, t.TempDir())
+	var seen []string
+	a.Follow(func(key string, value []byte) { seen = append(seen, key+string(value)) })
+	put(t, b, "a", "0")
+	if err := a.PutAll(within(t), []Pair{{"a", []byte("1")}, {"b", []byte("2")}, {"a", []byte("3")}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.PutAll(within(t), nil); err != nil {
+		t.Errorf("nothing: %v", err)
+	}
+	want := map[string]string{"a": "3", "b": "2"}
+	if got := contents(t, a, ""); !maps.Equal(got, want) {
+		t.Errorf("at once %v", got)
+	}
+	if _, _, err := b.GetLatest(within(t), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if got := contents(t, b, ""); !maps.Equal(got, want) {
+		t.Errorf("on another node %v", got)
+	}
+	for _, pair := range []Pair{{"", nil}, {"k", make([]byte, cfg.RecordBytesMax)}} {
+		if err := a.PutAll(within(t), []Pair{{"c", nil}, pair}); !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrTooLarge) {
+			t.Errorf("key %q: %v", pair.Key, err)
+		}
+	}
+	if !slices.Equal(seen, []string{"a0", "a1", "b2", "a3"}) {
+		t.Errorf("saw %q", seen)
+	}
+}
+
 func TestTableRange(t *testing.T) {
 	cfg := kafka(t)
 	table := openTable(t, cfg, t.TempDir())
