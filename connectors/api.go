@@ -82,6 +82,8 @@ type Host interface {
 	// gives it none: a retry of the same call, as far as that can be told, names the same
 	// fact, and the first statement stands.
 	Identity(index int) (id string, version int64)
+	// NextVersion is greater than any before it, and orders what this process accepts.
+	NextVersion() int64
 	// FirstAccepted is when an event was first accepted, if this call says the same of it
 	// as the last one did, and else when this call is. Only what was said of late is
 	// remembered.
@@ -94,6 +96,20 @@ type Host interface {
 	// Until this call is answered, no other of this process holds it. A call holds one
 	// thing.
 	Hold(ctx context.Context, name Name) (state []byte, found bool, err error)
+	// Place sees to it that each fact is in one group, for an API whose senders may state
+	// it anew in another. Items have one statement each, and the id of its fact; those
+	// that cannot be accepted are refused. Statements are then what is to be published:
+	// what says something still, and what takes facts back where they are no longer.
+	// Until the call is answered, no other of this process has the facts.
+	Place(ctx context.Context, reading *Reading) error
+}
+
+// Misplaced is an error of revenue.Placement in the words for callers.
+func Misplaced(err error) *InvalidError {
+	if errors.Is(err, revenue.ErrMovedTooOften) {
+		return &InvalidError{Field: "group", Code: "moved_too_often", Detail: "The fact has been in too many groups: delete it, and give it another object_id."}
+	}
+	return &InvalidError{Field: "version", Code: "version_taken", Detail: "A statement of this version has the fact in another group. A correction has a higher version."}
 }
 
 // Name is what something is kept under within its workspace.
@@ -112,7 +128,7 @@ type Entry struct {
 // used again after a Reset.
 type Reading struct {
 	// Items are the records, in the order of the body, and Statements those of all items,
-	// one after the other.
+	// one after the other, unless Host.Place has seen to them.
 	Items      []Item
 	Statements []revenue.Event
 	// Register is to be found later, by Host.Registered. It is kept in steps: what is in

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -33,10 +32,7 @@ type answer struct {
 	accepted, rejected, statements int
 }
 
-const (
-	contentJSON    = "application/json"
-	contentProblem = "application/problem+json"
-)
+const contentJSON = "application/json"
 
 // jsonAnswer encodes a body whose types cannot fail to encode.
 func jsonAnswer(status int, body any) answer {
@@ -58,6 +54,10 @@ type failure struct {
 }
 
 func (f *failure) Error() string { return f.code + ": " + f.detail }
+
+func (f *failure) refusal() connectors.Refusal {
+	return connectors.Refusal{Status: f.status, Code: f.code, Detail: f.detail, Field: f.field}
+}
 
 // The failures that every door shares.
 func unauthorized() *failure { return refusedAs(connectors.Unauthorized()) }
@@ -112,40 +112,11 @@ type shape func(*failure) answer
 
 // shapeOf is the shape of an API's contract.
 func shapeOf(api connectors.API) shape {
-	return func(f *failure) answer {
-		return answerOf(api.Refuse(connectors.Refusal{Status: f.status, Code: f.code, Detail: f.detail, Field: f.field}))
-	}
+	return func(f *failure) answer { return answerOf(api.Refuse(f.refusal())) }
 }
 
 // problemShape is RFC 9457, for the doors that are ours.
-func problemShape(f *failure) answer {
-	problem := jsonAnswer(f.status, problem{
-		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status,
-		Detail: f.detail, Code: f.code, Pointer: pointer(f.field),
-	})
-	problem.contentType = contentProblem
-	return problem
-}
-
-// problem is an RFC 9457 body. Code and Pointer are extensions: the code of the
-// error and the JSON pointer of the member at fault.
-type problem struct {
-	Type    string   `json:"type"`
-	Title   string   `json:"title"`
-	Status  int      `json:"status"`
-	Detail  string   `json:"detail"`
-	Code    string   `json:"code,omitempty"`
-	Pointer string   `json:"pointer,omitempty"`
-	Results []result `json:"results,omitempty"`
-}
-
-// pointer writes a dotted path as a JSON pointer.
-func pointer(path string) string {
-	if path == "" {
-		return ""
-	}
-	return "/" + strings.ReplaceAll(path, ".", "/")
-}
+func problemShape(f *failure) answer { return answerOf(connectors.ProblemAnswer(f.refusal())) }
 
 // refuse turns an error into an answer of the shape.
 func (s *Server) refuse(shape shape, err error) answer {

@@ -23,6 +23,7 @@ type host struct {
 	// caughtUp says that everything registered before the request has been read.
 	caughtUp bool
 	held     string // key of the table; empty if nothing is
+	placed   func() // lets go of the facts that are; nil if there are none
 }
 
 // Identity is the id and version of a record whose source has no id: of the
@@ -50,6 +51,9 @@ func newID(at time.Time) string {
 	}
 	return hex.EncodeToString(id[:])
 }
+
+// NextVersion is of the clock, which gives no time twice.
+func (h *host) NextVersion() int64 { return version(h.server.clock.next()) }
 
 // sighting is an event that came in of late.
 type sighting struct {
@@ -108,8 +112,30 @@ func (h *host) Hold(ctx context.Context, name connectors.Name) ([]byte, bool, er
 	return value, found, wrap("look up state", err)
 }
 
-// release lets others hold what the request held.
+// Place asks for the facts of all items at once: see Server.place.
+func (h *host) Place(ctx context.Context, reading *connectors.Reading) (err error) {
+	facts := make([]string, 0, len(reading.Statements))
+	of := make([]int, 0, len(reading.Statements)) // item of each statement
+	for i := range reading.Items {
+		if item := &reading.Items[i]; item.Err == nil {
+			facts, of, item.Events = append(facts, item.ID), append(of, i), nil
+		}
+	}
+	statements, release, err := h.server.place(ctx, reading.Statements, facts, func(i int, fault *connectors.InvalidError) {
+		reading.Items[of[i]] = connectors.Item{Err: fault}
+	})
+	if err != nil {
+		return err
+	}
+	reading.Statements, h.placed = statements, release
+	return nil
+}
+
+// release lets others have what the request held.
 func (h *host) release() {
+	if h.placed != nil {
+		h.placed()
+	}
 	if h.held != "" {
 		h.server.stripes.unlock(h.held)
 	}

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"revstream/connectors"
@@ -45,7 +44,7 @@ func (s *Server) place(ctx context.Context, events []revenue.Event, facts []stri
 	}
 	for i, decision := range decisions {
 		if decision.err != nil {
-			refuse(i, misplaced(decision.err))
+			refuse(i, connectors.Misplaced(decision.err))
 		}
 	}
 	return publishable(events, places, decisions), release, nil
@@ -115,12 +114,4 @@ func publishable(events []revenue.Event, places []*placed, decisions []decision)
 	}
 	clear(events[len(statements):])
 	return append(statements, retractions...)
-}
-
-// misplaced is an error of a placement in the caller's words.
-func misplaced(err error) *connectors.InvalidError {
-	if errors.Is(err, revenue.ErrMovedTooOften) {
-		return &connectors.InvalidError{Field: "group", Code: "moved_too_often", Detail: "The fact has been in too many groups: delete it, and give it another object_id."}
-	}
-	return &connectors.InvalidError{Field: "version", Code: "version_taken", Detail: "A statement of this version has the fact in another group. A correction has a higher version."}
 }

@@ -57,8 +57,7 @@ type Server struct {
 	stripes     stripes                      // one request per thing that is held at a time
 	sightings   *lru.Cache[string, sighting] // events of late
 	readings    readings
-	placing     placing // facts whose group is being decided
-	eventLists  eventLists
+	placing     placing                         // facts whose group is being decided
 	providers   map[string]connectors.Connector // by the {provider} of the route
 	metrics     *metrics
 	// refusalsKept and diagnoses bound what is spent on deliveries that do not verify.
@@ -166,7 +165,7 @@ type door struct {
 
 // doors are the operations of all APIs.
 func (s *Server) doors() []door {
-	doors := []door{{name: "native", method: http.MethodPost, paths: []string{"/v1/events"}, shape: problemShape, serve: s.postEvents}}
+	var doors []door
 	for _, api := range s.APIs {
 		for _, operation := range api.Operations {
 			doors = append(doors, door{

@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"clickhouse/embedded": {},
 	// The direct APIs are connectors too, without a webhook: their words belong to
 	// their packages, HTTP to this one.
-	"ingest":          {"ingest/revenue", "connectors", "ingest/stream", "ingest/control", "ingest/quota", "connectors/native"},
+	"ingest":          {"ingest/revenue", "connectors", "ingest/stream", "ingest/control", "ingest/quota"},
 	"ingest/sink":     {"ingest/revenue", "ingest/stream", "clickhouse"},
 	"ingest/archive":  {"ingest/revenue", "ingest/stream", "clickhouse", "connectors"},
 	"ingest/backfill": {"ingest/revenue", "ingest/stream", "ingest/control", "connectors"},

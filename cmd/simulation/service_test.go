@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -14,7 +13,6 @@ import (
 
 	"revstream/connectors"
 	"revstream/connectors/connectortest"
-	"revstream/connectors/native"
 	"revstream/connectors/registry"
 	"revstream/connectors/stripe"
 	"revstream/ingest/revenue"
@@ -81,9 +79,7 @@ func (f *fold) deliver(d Delivery) {
 		f.must(d, err)
 		f.must(d, items[0].Err)
 		f.publish(items[0].Events...)
-	case DoorNative:
-		f.deliverNative(d, body)
-	case DoorPulsora, DoorThriveStack, DoorTrackly:
+	case DoorNative, DoorPulsora, DoorThriveStack, DoorTrackly:
 		f.call(d, body)
 	}
 }
@@ -95,7 +91,7 @@ func (f *fold) call(d Delivery, body []byte) {
 			if o.Method != d.Method || !slices.Contains(o.Paths, d.Path) {
 				continue
 			}
-			reading, err := f.host.Accept(context.Background(), o, d.Header.Get("Idempotency-Key"), connectors.Call{Body: body})
+			reading, err := f.host.Accept(context.Background(), o, d.Header.Get("Idempotency-Key"), connectors.Call{Body: body, ContentType: d.Header.Get("Content-Type")})
 			if refusal := connectors.RefusalOf(err); refusal != nil && (d.Events == 0 || refusal.Status == http.StatusNotFound) {
 				return // it is meant to be, or it is a deletion that is sent again
 			}
@@ -108,25 +104,6 @@ func (f *fold) call(d Delivery, body []byte) {
 		}
 	}
 	f.t.Fatalf("%s %s: no such operation", d.Method, d.Path)
-}
-
-func (f *fold) deliverNative(d Delivery, body []byte) {
-	texts, err := native.Split(body, d.Header.Get("Content-Type") == "application/x-ndjson", 1000)
-	f.must(d, err)
-	good := 0
-	for _, text := range texts {
-		at := f.next()
-		event, err := native.Read(text, native.Acceptance{Workspace: "w", Currency: "USD", ObjectID: "none", Version: at.UnixMicro(), ReceivedAt: at})
-		if errors.Is(err, connectors.ErrMalformed) {
-			continue
-		}
-		f.must(d, err)
-		good++
-		f.publish(event)
-	}
-	if good != d.Events {
-		f.t.Errorf("native: %d of %d events were read, not %d", good, len(texts), d.Events)
-	}
 }
 
 // figures adds up what the groups come to, as the service's questions do.

@@ -25,6 +25,8 @@ type CallFixture struct {
 // APIKit holds an API against what is asked of all, as Kit does a provider's webhooks.
 type APIKit struct {
 	API connectors.API
+	// OwnIdentity says that senders name provider and versions themselves.
+	OwnIdentity bool
 	// Encode and Decode are those of the statements in Kafka.
 	Encode func([]byte, *revenue.Event) ([]byte, error)
 	Decode func([]byte) (revenue.Event, error)
@@ -35,7 +37,7 @@ func (k APIKit) Run(t *testing.T) {
 	asked := map[string]bool{}
 	for _, scenario := range Load(t, ".") {
 		t.Run(scenario.Name, func(t *testing.T) {
-			calls, statements := scenario.call(t, k.API)
+			calls, statements := k.call(t, scenario)
 			compareGolden(t, scenario.Name, calls)
 			scenario.checkOrders(t, statements)
 		})
@@ -72,6 +74,8 @@ type goldenCall struct {
 	KeptBefore []goldenEntry   `json:"kept_before,omitempty"`
 	KeptAfter  []goldenEntry   `json:"kept_after,omitempty"`
 	Items      []goldenItem    `json:"items,omitempty"`
+	// Published is shown if it is not what the items say.
+	Published []revenue.Event `json:"published,omitzero"`
 }
 
 type goldenEntry struct {
@@ -88,18 +92,18 @@ func goldenEntries(entries []connectors.Entry) (shown []goldenEntry) {
 }
 
 // call makes the calls of a scenario, one after the other.
-func (s Scenario) call(t testing.TB, api connectors.API) (calls []goldenCall, statements [][]revenue.Event) {
+func (k APIKit) call(t testing.TB, s Scenario) (calls []goldenCall, statements [][]revenue.Event) {
 	t.Helper()
 	host := NewHost()
 	for i, fixture := range s.Calls {
-		operation := operationOf(t, api, fixture.Operation)
+		operation := operationOf(t, k.API, fixture.Operation)
 		reading, err := host.Accept(t.Context(), operation, fixture.IdempotencyKey, s.prepareCall(fixture))
 		if err != nil {
 			refusal := connectors.RefusalOf(err)
 			if refusal == nil {
 				t.Fatalf("%s: call %d: %v", s.Name, i+1, err)
 			}
-			answer := api.Refuse(*refusal)
+			answer := k.API.Refuse(*refusal)
 			calls = append(calls, goldenCall{Operation: operation.Name, Status: answer.Status, Answer: json.RawMessage(answer.Body)})
 			statements = append(statements, nil)
 			continue
@@ -109,13 +113,18 @@ func (s Scenario) call(t testing.TB, api connectors.API) (calls []goldenCall, st
 		for _, step := range reading.Register {
 			shown.Registered = append(shown.Registered, goldenEntries(step))
 		}
+		var said []revenue.Event
 		for _, item := range reading.Items {
-			host.origin(api).checkItem(t, item)
+			k.origin(host).checkItem(t, item)
 			outcome := item.Outcome()
 			if item.Err != nil {
 				outcome = connectors.OutcomeRefused
 			}
 			shown.Items = append(shown.Items, golden(item, outcome))
+			said = append(said, item.Events...)
+		}
+		if !slices.EqualFunc(said, reading.Statements, func(a, b revenue.Event) bool { return a.Digest() == b.Digest() }) {
+			shown.Published = reading.Statements
 		}
 		calls, statements = append(calls, shown), append(statements, reading.Statements)
 	}
@@ -138,12 +147,16 @@ func operationOf(t testing.TB, api connectors.API, name string) connectors.Opera
 // CallStatements are what the calls of a scenario state, call by call.
 func (s Scenario) CallStatements(t testing.TB, api connectors.API) [][]revenue.Event {
 	t.Helper()
-	_, statements := s.call(t, api)
+	_, statements := APIKit{API: api, OwnIdentity: true}.call(t, s)
 	return statements
 }
 
-func (h *Host) origin(api connectors.API) origin {
-	return origin{api.Provider, "acme", "key_1", ReceivedAt, h.now()}
+func (k APIKit) origin(h *Host) origin {
+	o := origin{k.API.Provider, "acme", "key_1", ReceivedAt, h.now()}
+	if k.OwnIdentity {
+		o.provider = ""
+	}
+	return o
 }
 
 // Fuzz makes two calls with whatever comes, after those of all scenarios, and checks that
@@ -171,8 +184,12 @@ func (k APIKit) Fuzz(f *testing.F) {
 
 func (k APIKit) fuzzOne(t *testing.T, host, other *Host, at uint8, body []byte) {
 	operation := k.API.Operations[int(at)%len(k.API.Operations)]
-	reading, err := host.Accept(t.Context(), operation, "", connectors.Call{Body: body})
-	again, secondErr := other.Accept(t.Context(), operation, "", connectors.Call{Body: body})
+	call := connectors.Call{Body: body}
+	if at >= 128 {
+		call.ContentType = "application/x-ndjson"
+	}
+	reading, err := host.Accept(t.Context(), operation, "", call)
+	again, secondErr := other.Accept(t.Context(), operation, "", call)
 	if !reflect.DeepEqual(reading, again) || !reflect.DeepEqual(err, secondErr) {
 		t.Fatalf("read differently the second time: %v, %v", err, secondErr)
 	}
@@ -186,7 +203,7 @@ func (k APIKit) fuzzOne(t *testing.T, host, other *Host, at uint8, body []byte) 
 		t.Errorf("answer %+v", reading.Answer)
 	}
 	for _, item := range reading.Items {
-		host.origin(k.API).checkItem(t, item)
+		k.origin(host).checkItem(t, item)
 	}
 	for i := range reading.Statements {
 		k.checkEncoding(t, &reading.Statements[i])

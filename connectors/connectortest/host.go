@@ -11,15 +11,18 @@ import (
 	"time"
 
 	"revstream/connectors"
+	"revstream/ingest/revenue"
 )
 
 // Host is a connectors.Host in memory, which accepts a call a second.
 type Host struct {
 	calls         int
+	versions      int64
 	idempotency   string // key of the call
 	registered    map[connectors.Name][]byte
 	states        map[connectors.Name][]byte
 	firstAccepted map[string]sighting
+	placements    map[string]revenue.Placement // by the id of the fact
 }
 
 // sighting is what an event said when it was first accepted.
@@ -30,12 +33,13 @@ type sighting struct {
 
 // NewHost returns one to whom nothing has been said.
 func NewHost() *Host {
-	return &Host{registered: map[connectors.Name][]byte{}, states: map[connectors.Name][]byte{}, firstAccepted: map[string]sighting{}}
+	return &Host{registered: map[connectors.Name][]byte{}, states: map[connectors.Name][]byte{}, firstAccepted: map[string]sighting{},
+		placements: map[string]revenue.Placement{}}
 }
 
 // clone is a host of the same memory, which goes its own way from here.
 func (h *Host) clone() *Host {
-	return &Host{h.calls, "", maps.Clone(h.registered), maps.Clone(h.states), maps.Clone(h.firstAccepted)}
+	return &Host{h.calls, h.versions, "", maps.Clone(h.registered), maps.Clone(h.states), maps.Clone(h.firstAccepted), maps.Clone(h.placements)}
 }
 
 // Accept reads a call and keeps what it wants kept. The call's own members that are set
@@ -74,6 +78,12 @@ func (h *Host) Identity(index int) (id string, version int64) {
 	return fmt.Sprintf("made-%d-%d", h.calls, index), h.now().UnixMicro()
 }
 
+// NextVersion is of the time and of how many there were.
+func (h *Host) NextVersion() int64 {
+	h.versions++
+	return h.now().UnixMicro() + h.versions
+}
+
 // FirstAccepted remembers everything.
 func (h *Host) FirstAccepted(id string, content []byte) time.Time {
 	if first, found := h.firstAccepted[id]; found && bytes.Equal(first.content, content) {
@@ -96,4 +106,34 @@ func (h *Host) Hold(_ context.Context, name connectors.Name) ([]byte, bool, erro
 	}
 	state, found := h.states[name]
 	return state, found, nil
+}
+
+// Place decides one statement after the other.
+func (h *Host) Place(_ context.Context, reading *connectors.Reading) error {
+	statements, first := []revenue.Event{}, map[string]*revenue.Event{}
+	var facts []string
+	for i := range reading.Items {
+		item := &reading.Items[i]
+		if item.Err != nil {
+			continue
+		}
+		said, placement := &item.Events[0], h.placements[item.ID]
+		if first[item.ID] == nil {
+			facts, first[item.ID] = append(facts, item.ID), said
+		}
+		publish, err := placement.Take(said)
+		if err != nil {
+			*item = connectors.Item{Err: connectors.Misplaced(err)}
+			continue
+		}
+		if h.placements[item.ID] = placement; publish {
+			statements = append(statements, *said)
+		}
+	}
+	for _, fact := range facts {
+		placement := h.placements[fact]
+		statements = append(statements, placement.Retractions(first[fact])...)
+	}
+	reading.Statements = statements
+	return nil
 }

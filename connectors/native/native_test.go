@@ -1,20 +1,16 @@
 package native_test
 
 import (
-	"bytes"
 	"errors"
-	"flag"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"revstream/connectors"
+	"revstream/connectors/connectortest"
 	"revstream/connectors/native"
 	"revstream/ingest/stream"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
@@ -205,66 +201,10 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func TestGolden(t *testing.T) {
-	text, err := os.ReadFile("testdata/events.ndjson")
-	if err != nil {
-		t.Fatal(err)
-	}
-	events, err := native.Split(text, true, 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []byte
-	for _, text := range events {
-		event, err := native.Read(text, acceptance())
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		if got, err = stream.EncodeEvent(got, &event); err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, '\n')
-	}
-	if *update {
-		if err := os.WriteFile("testdata/events.golden", got, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile("testdata/events.golden")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("golden\n got %s\nwant %s", got, want)
-	}
+func kit() connectortest.APIKit {
+	return connectortest.APIKit{API: native.New(), OwnIdentity: true, Encode: stream.EncodeEvent, Decode: stream.DecodeEvent}
 }
 
-// FuzzNative: no request is a panic, and what is accepted can be stored and read
-// back as it was.
-func FuzzNative(f *testing.F) {
-	f.Add([]byte(`{"kind":"charge","amount":5,"currency":"USD","customer":"c","metadata":{"a":[1,{"b":null}]}}`), false)
-	f.Add([]byte(`{"kind":"period","customer":"c","amount_decimal":"120","interval":"year","occurred_at":"2024-02-29"}`), false)
-	f.Add([]byte("{\"kind\":\"mrr_delta\",\"customer\":\"c\",\"mrr_decimal\":\"-1.5\"}\n{}\n"), true)
-	f.Add([]byte(`[{"kind":"subscription","customer":"c","mrr":100,"ends_at":"2030-01-01","version":-1}]`), false)
-	f.Fuzz(func(t *testing.T, text []byte, lines bool) {
-		events, err := native.Split(text, lines, 100)
-		if err != nil {
-			_ = code(t, err)
-			return
-		}
-		for _, text := range events {
-			event, err := native.Read(text, acceptance())
-			if err != nil {
-				_ = code(t, err)
-				continue
-			}
-			encoded, err := stream.EncodeEvent(nil, &event)
-			if err != nil {
-				t.Fatalf("%q was accepted and cannot be encoded: %v", text, err)
-			}
-			if decoded, err := stream.DecodeEvent(encoded); err != nil || decoded.FactID() != event.FactID() {
-				t.Fatalf("%q comes back changed: %v", text, err)
-			}
-		}
-	})
-}
+func TestAPI(t *testing.T) { kit().Run(t) }
+
+func FuzzDecode(f *testing.F) { kit().Fuzz(f) }

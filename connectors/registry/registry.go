@@ -12,6 +12,7 @@ import (
 	"revstream/connectors/generic"
 	"revstream/connectors/gocardless"
 	"revstream/connectors/lemonsqueezy"
+	"revstream/connectors/native"
 	"revstream/connectors/paddle"
 	"revstream/connectors/paypal"
 	"revstream/connectors/polar"
@@ -47,6 +48,7 @@ func New(stripeConfig stripe.Config, registerer prometheus.Registerer) []connect
 // APIs returns the APIs that senders call themselves.
 func APIs() []connectors.API {
 	return []connectors.API{
+		native.New(),
 		pulsora.New(),
 		thrivestack.New(),
 		trackly.New(),

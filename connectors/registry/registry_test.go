@@ -14,7 +14,6 @@ import (
 
 	"revstream/connectors"
 	"revstream/connectors/connectortest"
-	"revstream/connectors/native"
 	"revstream/connectors/registry"
 	"revstream/connectors/stripe"
 	"revstream/ingest/revenue"
@@ -108,7 +107,7 @@ func TestEveryFolderIsRegistered(t *testing.T) {
 	known := providers(t)
 	for _, entry := range entries {
 		provider := entry.Name()
-		if !entry.IsDir() || provider == "registry" || provider == "connectortest" || provider == "native" {
+		if !entry.IsDir() || provider == "registry" || provider == "connectortest" {
 			continue
 		}
 		if !slices.Contains(known, provider) {
@@ -130,7 +129,7 @@ func TestEveryFolderIsRegistered(t *testing.T) {
 }
 
 // providersLeast is how many the table has; the page's own example is not in it.
-const providersLeast = 16
+const providersLeast = 17
 
 // TestTheTableIsRight holds the table of README.md against the connectors and what their
 // scenarios book.
@@ -227,13 +226,12 @@ func TestAnyOrderOfAllProviders(t *testing.T) {
 			statements = append(statements, apart(i, scenario, scenario.CallStatements(t, api))...)
 		}
 	}
-	statements = append(statements, nativeLife(t)...)
 	inOrder := make([]int, len(statements))
 	for i := range inOrder {
 		inOrder[i] = i
 	}
 	_, first := connectortest.Arrive(statements, inOrder)
-	for _, provider := range append(providers(t), native.Provider) {
+	for _, provider := range providers(t) {
 		if !strings.Contains(first, "Provider:"+provider) {
 			t.Fatalf("nothing of %s is believed", provider)
 		}
