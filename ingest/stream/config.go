@@ -28,7 +28,7 @@ type Config struct {
 	DeliveriesTopic      string        `koanf:"deliveries_topic"`
 	DeliveriesPartitions int32         `koanf:"deliveries_partitions"`
 	DeliveriesRetention  time.Duration `koanf:"deliveries_retention"`
-	// The compacted topics behind tables.
+	// The topics behind tables. All but that of placements are compacted.
 	ControlTopic      string `koanf:"control_topic"`
 	MessagesTopic     string `koanf:"messages_topic"`
 	TransactionsTopic string `koanf:"transactions_topic"`
@@ -240,13 +240,13 @@ func (c Config) counts() map[string]int64 {
 	}
 }
 
-// tableTopics are the compacted topics.
-func (c Config) tableTopics() []string {
-	return []string{c.ControlTopic, c.MessagesTopic, c.TransactionsTopic, c.IdempotencyTopic, c.PlacementsTopic}
+// compactedTopics are those of tables whose values are replaced.
+func (c Config) compactedTopics() []string {
+	return []string{c.ControlTopic, c.MessagesTopic, c.TransactionsTopic, c.IdempotencyTopic}
 }
 
 func (c Config) validateTopics() error {
-	topics := append([]string{c.EventsTopic, c.DeadLettersTopic, c.DeliveriesTopic}, c.tableTopics()...)
+	topics := append([]string{c.EventsTopic, c.DeadLettersTopic, c.DeliveriesTopic, c.PlacementsTopic}, c.compactedTopics()...)
 	slices.Sort(topics)
 	for i, topic := range topics {
 		if !isTopicName(topic) {

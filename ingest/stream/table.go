@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Table is a compacted topic of one partition, materialised in a local store:
-// the last value of each key. Every node has its own copy and reads the same
+// Table is a topic of one partition that keeps at least the last value of each key,
+// materialised in a local store. Every node has its own copy and reads the same
 // topic, so all see the same changes in the same order. The copy can be thrown
 // away at any time. A Table is safe for concurrent use.
 //

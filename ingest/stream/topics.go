@@ -51,13 +51,13 @@ func (c Config) layouts() []layout {
 		"cleanup.policy":      "compact",
 		"delete.retention.ms": strconv.FormatInt(c.TombstoneRetention.Milliseconds(), 10),
 	}
+	forever := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 	list := []layout{
-		{c.EventsTopic, c.Partitions, false, settings(map[string]string{
-			"cleanup.policy": "delete",
-			// Statements are never forgotten by age: the sink may be away for long.
-			"retention.ms":    "-1",
-			"retention.bytes": "-1",
-		})},
+		// Statements are never forgotten by age: the sink may be away for long.
+		{c.EventsTopic, c.Partitions, false, settings(forever)},
+		// There is a placement for each fact, and few have a second. To compact them would
+		// free little, and the embedded broker holds all keys in memory to do it.
+		{c.PlacementsTopic, 1, false, settings(forever)},
 		// A dead letter stays until it is retried or discarded, which writes a tombstone.
 		{c.DeadLettersTopic, 1, true, settings(compacted)},
 		{c.DeliveriesTopic, c.DeliveriesPartitions, false, settings(map[string]string{
@@ -65,7 +65,7 @@ func (c Config) layouts() []layout {
 			"retention.ms": strconv.FormatInt(c.DeliveriesRetention.Milliseconds(), 10),
 		})},
 	}
-	for _, topic := range c.tableTopics() {
+	for _, topic := range c.compactedTopics() {
 		list = append(list, layout{topic, 1, true, settings(compacted)})
 	}
 	return list

@@ -15,19 +15,21 @@ import (
 
 func TestEnsureTopics(t *testing.T) {
 	cfg := kafka(t)
-	events := settings(t, cfg, cfg.EventsTopic)
-	for name, want := range map[string]string{
-		"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "min.insync.replicas": "1",
-	} {
-		if got := events[name]; got != want {
-			t.Errorf("events: %s is %q, want %s", name, got, want)
+	for _, topic := range []string{cfg.EventsTopic, cfg.PlacementsTopic} {
+		kept := settings(t, cfg, topic)
+		for name, want := range map[string]string{
+			"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "min.insync.replicas": "1",
+		} {
+			if got := kept[name]; got != want {
+				t.Errorf("%s: %s is %q, want %s", topic, name, got, want)
+			}
 		}
 	}
 	topics, err := administer(t, cfg).ListTopics(within(t), cfg.EventsTopic)
 	if got := len(topics[cfg.EventsTopic].Partitions); err != nil || got != 4 {
 		t.Errorf("events has %d partitions, %v", got, err)
 	}
-	for _, topic := range append(cfg.tableTopics(), cfg.DeadLettersTopic) {
+	for _, topic := range append(cfg.compactedTopics(), cfg.DeadLettersTopic) {
 		if got := settings(t, cfg, topic)["cleanup.policy"]; got != "compact" {
 			t.Errorf("%s: cleanup.policy is %q", topic, got)
 		}
