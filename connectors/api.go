@@ -97,8 +97,7 @@ type Host interface {
 	// thing.
 	Hold(ctx context.Context, name Name) (state []byte, found bool, err error)
 	// Place sees to it that each fact is in one group, for an API whose senders may state
-	// it anew in another. Items have one statement each, and the id of its fact; those
-	// that cannot be accepted are refused. Statements are then what is to be published:
+	// it anew in another. Items with a statement that cannot be accepted are refused. Statements are then what is to be published:
 	// what says something still, and what takes facts back where they are no longer.
 	// Until the call is answered, no other of this process has the facts.
 	Place(ctx context.Context, reading *Reading) error

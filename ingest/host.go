@@ -117,9 +117,11 @@ func (h *host) Place(ctx context.Context, reading *connectors.Reading) (err erro
 	facts := make([]string, 0, len(reading.Statements))
 	of := make([]int, 0, len(reading.Statements)) // item of each statement
 	for i := range reading.Items {
-		if item := &reading.Items[i]; item.Err == nil {
-			facts, of, item.Events = append(facts, item.ID), append(of, i), nil
+		item := &reading.Items[i]
+		for j := range item.Events {
+			facts, of = append(facts, item.Events[j].FactID()), append(of, i)
 		}
+		item.Events = nil
 	}
 	statements, release, err := h.server.place(ctx, reading.Statements, facts, func(i int, fault *connectors.InvalidError) {
 		reading.Items[of[i]] = connectors.Item{Err: fault}

@@ -144,3 +144,30 @@ func TestACorrectionStandsThoughTheClockWasMovedBack(t *testing.T) {
 		t.Errorf("%d statements come to %+v", len(said), entries)
 	}
 }
+
+// TestPulsoraCustomerIsCorrected: what a transaction did to MRR moves to the customer that a
+// correction names, and so does a cancellation.
+func TestPulsoraCustomerIsCorrected(t *testing.T) {
+	s := start(t, settings{})
+	for _, customer := range []string{"cus_41", "cus_43", "cus_42"} {
+		for _, body := range []string{
+			pulsoraBody("", "upgrade", "0", `,"mrr_impact":50`),
+			pulsoraBody("", "churn", "0", `,"mrr_impact":-20`),
+		} {
+			body = strings.Replace(body, "cus_42", customer, 1)
+			s.call(http.MethodPost, ingestPath, body, "X-API-Token", s.keys.secret).expect(t, 202, pulsoraDone)
+		}
+	}
+	total, cancellations := int64(0), 0
+	for _, entry := range s.entries() {
+		if total += entry.MRR; entry.Kind == revenue.EntryCancellation {
+			cancellations++
+		}
+		if entry.Customer != "cus_42" {
+			t.Errorf("%s of %s", entry.Kind, entry.Customer)
+		}
+	}
+	if total != 30*1_000_000 || cancellations != 1 {
+		t.Errorf("MRR %d in 1/10,000 cents, %d cancellations", total, cancellations)
+	}
+}

@@ -113,21 +113,21 @@ func (h *Host) Place(_ context.Context, reading *connectors.Reading) error {
 	statements, first := []revenue.Event{}, map[string]*revenue.Event{}
 	var facts []string
 	for i := range reading.Items {
-		item := &reading.Items[i]
-		if item.Err != nil {
-			continue
-		}
-		said, placement := &item.Events[0], h.placements[item.ID]
-		if first[item.ID] == nil {
-			facts, first[item.ID] = append(facts, item.ID), said
-		}
-		publish, err := placement.Take(said)
-		if err != nil {
-			*item = connectors.Item{Err: connectors.Misplaced(err)}
-			continue
-		}
-		if h.placements[item.ID] = placement; publish {
-			statements = append(statements, *said)
+		events := reading.Items[i].Events
+		for j := range events {
+			said, fact := &events[j], events[j].FactID()
+			placement := h.placements[fact]
+			if first[fact] == nil {
+				facts, first[fact] = append(facts, fact), said
+			}
+			publish, err := placement.Take(said)
+			if err != nil {
+				reading.Items[i] = connectors.Item{Err: connectors.Misplaced(err)}
+				continue
+			}
+			if h.placements[fact] = placement; publish {
+				statements = append(statements, *said)
+			}
 		}
 	}
 	for _, fact := range facts {

@@ -56,8 +56,9 @@ func refuse(r connectors.Refusal) connectors.Answer {
 // the retry: an equal event that is remembered keeps the first time, and with it the very
 // same statements. Otherwise the latest statement stands, which makes a changed event with
 // a known id a correction, and a retry that is not remembered (after a restart, on another
-// node) the same amounts a little later.
-func decode(_ context.Context, call connectors.Call, reading *connectors.Reading) error {
+// node) the same amounts a little later. A correction may name another customer, to whom
+// the change of MRR then moves.
+func decode(ctx context.Context, call connectors.Call, reading *connectors.Reading) error {
 	envelope, err := ReadEnvelope(call.Body)
 	if err != nil {
 		return err
@@ -74,6 +75,14 @@ func decode(_ context.Context, call connectors.Call, reading *connectors.Reading
 		Workspace: call.Workspace, Integration: call.Integration,
 		Version: connectors.Version(first), ReceivedAt: first,
 	})...)
+	if event.ofCustomer() {
+		if err := call.Host.Place(ctx, reading); err != nil {
+			return err
+		}
+		if err := reading.Items[0].Err; err != nil {
+			return err
+		}
+	}
 	reading.Answer = connectors.JSONAnswer(http.StatusAccepted, struct {
 		Success bool `json:"success"`
 	}{true})

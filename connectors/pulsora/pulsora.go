@@ -244,13 +244,16 @@ func (e Event) Facts(a Acceptance) []revenue.Event {
 		fact.Amount, fact.Billing = e.Amount, e.billing()
 		facts = append(facts, fact)
 	}
-	if e.MRR != 0 || e.Type == Churn {
+	if e.ofCustomer() {
 		fact := e.fact(revenue.KindMRRDelta, e.Customer, a)
 		fact.MRR, fact.ClosesMRR = e.MRR, e.MRR == 0
 		facts = append(facts, fact)
 	}
 	return facts
 }
+
+// ofCustomer reports whether facts of the event are in the group of its customer.
+func (e Event) ofCustomer() bool { return e.MRR != 0 || e.Type == Churn }
 
 func (e Event) billing() revenue.Billing {
 	switch {
