@@ -140,6 +140,12 @@ type Reading struct {
 	Answer Answer
 }
 
+// Grow makes room for so many records of one statement each.
+func (r *Reading) Grow(records int) {
+	r.Items = slices.Grow(r.Items, records)
+	r.Statements = slices.Grow(r.Statements, records)
+}
+
 // Accept adds a record with its statements.
 func (r *Reading) Accept(id, kind string, statements ...revenue.Event) {
 	from := len(r.Statements)

@@ -31,6 +31,7 @@ func decode(ctx context.Context, call connectors.Call, reading *connectors.Readi
 		Workspace: call.Workspace, WorkspaceAliases: []string{call.Alias}, Integration: call.Integration,
 		Currency: call.Currency, ReceivedAt: call.ReceivedAt,
 	}
+	reading.Grow(len(texts))
 	for i, text := range texts {
 		a.ObjectID, a.ObjectIDVersion = call.Host.Identity(i)
 		// Each later than the one before: of two statements about one fact in a

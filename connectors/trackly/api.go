@@ -82,6 +82,7 @@ func (a api) bulk(ctx context.Context, call connectors.Call, reading *connectors
 		return err
 	}
 	resolver := NewResolver(registered(call.Host), a.messages)
+	reading.Grow(len(bulk.Records))
 	faults, total := []recordFault{}, int64(0)
 	for i := range bulk.Records {
 		record, err := bulk.Records[i].Record(call.Currency, call.ReceivedAt)
