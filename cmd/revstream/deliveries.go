@@ -81,7 +81,7 @@ type shownDelivery struct {
 func shown(d *stream.Delivery, whole bool) shownDelivery {
 	s := shownDelivery{Delivery: *d}
 	if !whole {
-		s.Header = nil
+		s.Header, s.Answers = nil, nil
 		return s
 	}
 	s.Statements = d.Statements
