@@ -4,12 +4,18 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 )
 
+// itemsSeenInTime is how long after an event items that it does not show are taken for those
+// of its moment. A changed quantity leaves no trace in them, so a backfill or a late delivery
+// would else set what is now against what was seen when it happened.
+const itemsSeenInTime = 10 * time.Minute
+
 // addItems puts into a subscription the items that its body does not show: events and lists
-// have the first ten. The API has the others, as they are now. Later says that what is shown
-// has changed since, so that they may be of a later time than the event as well. Where the
-// API does not say, the subscription still says that there are more.
+// have the first ten. The API has the others, as they are now. Later says that they may be of
+// a later time than the event: what is shown has changed since, or it came long ago. Where
+// the API does not say, the subscription still says that there are more.
 func (d *reader) addItems(subscription object) (later bool) {
 	if !subscription.Flag("items.has_more") {
 		return false
@@ -21,6 +27,7 @@ func (d *reader) addItems(subscription object) (later bool) {
 	shown := list(subscription, "items")
 	data := slices.Clone(elements(subscription, "items"))
 	same := 0
+	later = d.delivery.ReceivedAt.Sub(d.created) > itemsSeenInTime
 	for _, item := range all {
 		at := slices.IndexFunc(shown, func(o object) bool { return o.ID("id") == item.ID("id") })
 		switch {

@@ -1,10 +1,17 @@
 package stripe
 
 import (
+	"fmt"
+	"io"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"revstream/connectors"
 	"revstream/connectors/connectortest"
+	"revstream/ingest/revenue"
 )
 
 // TestAKeyCompletesTheSameFacts: an endpoint is given a key, and Stripe sends again what it
@@ -27,6 +34,45 @@ func TestAKeyCompletesTheSameFacts(t *testing.T) {
 					t.Errorf("%s: with a key %s at version %d, without one %s at %d", name, with.ObjectID, with.Version, without.ObjectID, without.Version)
 				}
 			}
+		}
+	}
+}
+
+// TestItemsSeenInTimeStand: the eleventh item, which no event shows, has another quantity by
+// the time that a backfill reads the event. What was read when it happened stands.
+func TestItemsSeenInTimeStand(t *testing.T) {
+	connector := New(DefaultConfig(), nil)
+	created := connectortest.ReceivedAt.AddDate(0, 0, -20)
+	item := func(number, quantity int) string {
+		return fmt.Sprintf(`{"id":"si_%d","created":%d,"quantity":%d,"price":{"id":"p_%d","currency":"usd","unit_amount":100,"recurring":{"interval":"month"}}}`,
+			number, created.Unix(), quantity, number)
+	}
+	var shown []string
+	for number := range 10 {
+		shown = append(shown, item(number, 1))
+	}
+	body := fmt.Sprintf(`{"id":"evt_1","type":"customer.subscription.created","livemode":true,"created":%d,"data":{"object":
+		{"id":"sub_1","customer":"cus_1","created":%[1]d,"currency":"usd","status":"active","items":{"has_more":true,"data":[%s]}}}}`,
+		created.Unix(), strings.Join(shown, ","))
+	read := func(eleventh int, at time.Time) *revenue.Event {
+		api := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"data":[`+strings.Join(append(shown, item(10, eleventh)), ",")+`]}`)
+		})
+		delivery := connectortest.Past(t, connector, api, map[string]string{"api_key": "rk_of_the_tests"}, true, at).Delivery
+		delivery.Body, delivery.ReceivedAt = []byte(body), at
+		items, err := connector.Decode(t.Context(), delivery)
+		if err != nil || len(items) != 1 || len(items[0].Events) != 1 {
+			t.Fatalf("%+v, %v", items, err)
+		}
+		return &items[0].Events[0]
+	}
+	for quantity := range 6 {
+		inTime, late := read(quantity+1, created.Add(time.Second)), read(6-quantity, connectortest.ReceivedAt)
+		if want := int64(11+quantity) * 100 * revenue.MRRScale; inTime.MRR != want || inTime.FactID() != late.FactID() || !revenue.Supersedes(inTime, late) {
+			t.Errorf("%d of the eleventh: MRR %d at version %d, seen late %d at %d", quantity+1, inTime.MRR, inTime.Version, late.MRR, late.Version)
+		}
+		if connectors.IsEstimated(inTime) || !connectors.IsEstimated(late) {
+			t.Errorf("estimated: %s, %s", inTime.Metadata, late.Metadata)
 		}
 	}
 }
