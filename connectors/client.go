@@ -51,6 +51,16 @@ func (c Client) Fetch(ctx context.Context, baseURL, path string, authorise func(
 	return o, err
 }
 
+// Recall is Fetch where there is no key to ask with: what an earlier reading has fetched is
+// known, and all else refused.
+func (c Client) Recall(path string) (Object, error) {
+	if text, known := c.Answers.get(path); known {
+		return ParseObject(text)
+	}
+	path, _, _ = strings.Cut(path, "?")
+	return nil, &RefusedError{Path: path, Status: http.StatusUnauthorized, Detail: "the endpoint has no key any more"}
+}
+
 // RefusedError says that an API does not tell what it was asked, and will not as long as
 // it is asked so: mostly because the key may not read it. A person has to act.
 type RefusedError struct {

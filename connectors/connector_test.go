@@ -198,6 +198,12 @@ func TestFetch(t *testing.T) {
 	if object, err := again.Fetch(t.Context(), server.URL+"/v1/", "/payments/PM%2F1?expand=fees", withKey); err != nil || object.Literal("amount") != "9007199254740993" {
 		t.Errorf("with the answers of before %v, %v", object, err)
 	}
+	if object, err := again.Recall("/payments/PM%2F1?expand=fees"); err != nil || object.Literal("amount") != "9007199254740993" {
+		t.Errorf("recalled %v, %v", object, err)
+	}
+	if _, err := again.Recall("/none?of=it"); !errors.As(err, &refused) || refused.Path != "/none" || refused.Status != http.StatusUnauthorized {
+		t.Errorf("recalled what was never said: %v", err)
+	}
 	if kept := again.Answers.Kept(); len(kept) != 1 { // neither what was refused, nor what was not there
 		t.Errorf("kept %v", kept)
 	}

@@ -90,7 +90,8 @@ func (k Kit) receiveAll(t *testing.T, scenario Scenario) [][]revenue.Event {
 }
 
 // checkAnswers checks that a delivery says the same when it is read again with the answers
-// that were kept, whatever the API says by then: here, that it has nothing.
+// that were kept, whatever the API says by then: here, that it has nothing; and no less once
+// its endpoint is revoked, which forgets the key, without saying that it lacks something.
 func (k Kit) checkAnswers(t *testing.T, scenario Scenario, delivery connectors.Delivery, items []connectors.Item) {
 	t.Helper()
 	if scenario.API == nil {
@@ -110,6 +111,21 @@ func (k Kit) checkAnswers(t *testing.T, scenario Scenario, delivery connectors.D
 	again, err := k.Connector.Decode(t.Context(), delivery)
 	if err != nil || !reflect.DeepEqual(again, items) {
 		t.Errorf("read again %+v, %v; before %+v", again, err, items)
+	}
+	for _, setting := range k.Connector.Settings {
+		if setting.Secret && !setting.Required {
+			delivery.Settings[setting.Name] = setting.Default
+		}
+	}
+	delivery.Answers = connectors.NewAnswers(kept)
+	again, err = k.Connector.Decode(t.Context(), delivery)
+	for i := range again {
+		if again[i].Lacks == nil && !reflect.DeepEqual(again[i].Events, items[i].Events) {
+			t.Errorf("read without its key %+v; before %+v", again[i], items[i])
+		}
+	}
+	if err != nil || len(again) != len(items) {
+		t.Errorf("read without its key: %d items, %v", len(again), err)
 	}
 }
 

@@ -106,10 +106,15 @@ func decode(ctx context.Context, delivery connectors.Delivery) ([]connectors.Ite
 	return []connectors.Item{e.Item()}, nil
 }
 
-// fetch reads the attributes of an object of the API.
+// fetch reads the attributes of an object of the API, and without a key what was fetched
+// when there was one.
 func (e *event) fetch(ctx context.Context, collection, id string) (connectors.Object, error) {
-	settings := e.Delivery.Settings
-	o, err := e.Delivery.Client().Fetch(ctx, settings["api_url"], "/v1/"+collection+"/"+url.PathEscape(id), func(r *http.Request) {
+	settings, path := e.Delivery.Settings, "/v1/"+collection+"/"+url.PathEscape(id)
+	if settings["api_key"] == "" {
+		o, err := e.Delivery.Client().Recall(path)
+		return o.Child("data.attributes"), err
+	}
+	o, err := e.Delivery.Client().Fetch(ctx, settings["api_url"], path, func(r *http.Request) {
 		r.Header.Set("Authorization", "Bearer "+settings["api_key"])
 		r.Header.Set("Accept", "application/vnd.api+json")
 	})

@@ -85,7 +85,8 @@ func (e *event) worth(ctx context.Context, s *revenue.Event) error {
 	if item.Flag("is_usage_based") {
 		return nil
 	}
-	if e.Delivery.Settings["api_key"] == "" || item.ID("price_id") == "" {
+	askable := e.Delivery.Settings["api_key"] != "" || len(e.Delivery.Answers.Kept()) > 0
+	if !askable || item.ID("price_id") == "" {
 		connectors.Noted(&s.Dimensions, connectors.MRRUnknown, "price")
 		return nil
 	}

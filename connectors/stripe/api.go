@@ -27,9 +27,13 @@ type fetcher struct {
 	failure, refused error
 }
 
-// newFetcher is nil without an API key: then nothing is fetched.
+// newFetcher is nil without an API key: then nothing is fetched. A delivery of an endpoint
+// that had one is read with what was fetched then: a replay must not forget it.
 func newFetcher(ctx context.Context, client connectors.Client, delivery *connectors.Delivery, connected string) *fetcher {
 	key := delivery.Settings["api_key"]
+	if key == "" && len(delivery.Answers.Kept()) > 0 {
+		return &fetcher{held: map[string]object{}, fetch: client.Recall}
+	}
 	if key == "" {
 		return nil
 	}
